@@ -1,0 +1,48 @@
+# reel_library(name DEPS...): a static library of every .c file in the current folder.
+function(reel_library name)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+    list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+    if(NOT sources)
+        add_library(${name} INTERFACE)
+        target_link_libraries(${name} INTERFACE ${ARGN})
+        return()
+    endif()
+    add_library(${name} STATIC ${sources})
+    target_compile_options(${name} PRIVATE ${REEL_WARNINGS})
+    target_link_libraries(${name} PUBLIC ${ARGN})
+endfunction()
+
+# reel_program(name SOURCES... LIBS DEPS...): an executable in build/<preset>/bin.
+function(reel_program name)
+    cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+    add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+    target_compile_options(${name} PRIVATE ${REEL_WARNINGS})
+    target_link_libraries(${name} PRIVATE ${arg_LIBS})
+endfunction()
+
+# reel_tests(label DEPS...): every test_*.c of the current folder is a cmocka program and a ctest
+# entry "<label>.<module>". A file that needs a server starts its own, on a free port.
+function(reel_tests label)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.c)
+    foreach(source ${sources})
+        get_filename_component(name ${source} NAME_WE)
+        string(REGEX REPLACE "^test_" "" module ${name})
+        string(REPLACE "/" "_" target "${label}_${name}")
+        reel_program(${target} ${source} LIBS ${ARGN} cmocka)
+        add_test(NAME ${label}.${module} COMMAND ${target})
+        set_tests_properties(${label}.${module} PROPERTIES LABELS ${label} TIMEOUT 120)
+    endforeach()
+endfunction()
+
+# reel_fuzzers(DEPS...): every fuzz_*.c of the current folder; built in the fuzz preset.
+function(reel_fuzzers)
+    if(NOT REEL_FUZZ)
+        return()
+    endif()
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz_*.c)
+    foreach(source ${sources})
+        get_filename_component(name ${source} NAME_WE)
+        reel_program(${name} ${source} LIBS ${ARGN})
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    endforeach()
+endfunction()

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libcommon/core/id.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "libcommon/core/clock.h"
+
+static void random_bytes(void *buf, size_t n)
+{
+    // getrandom() up to 256 bytes is never cut short or interrupted once the pool is ready.
+    if (getrandom(buf, n, 0) != (ssize_t)n)
+        abort();
+}
+
+void reel_id_new(char ret_id[REEL_ID_SIZE])
+{
+    uint8_t b[16];
+    uint64_t ms = (uint64_t)reel_clock_wall_us() / 1000;
+
+    random_bytes(b, sizeof(b));
+    for (int i = 0; i < 6; i++)
+        b[i] = (uint8_t)(ms >> (8 * (5 - i)));
+    b[6] = (uint8_t)((b[6] & 0x0f) | 0x70);
+    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+    snprintf(ret_id, REEL_ID_SIZE,
+             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+             b[15]);
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+bool reel_id_is_valid(const char *s)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+    if (!s)
+        return false;
+    for (size_t i = 0; i < REEL_ID_LEN; i++) {
+        if (form[i] == '-' ? s[i] != '-' : !is_hex(s[i]))
+            return false;
+    }
+    return s[REEL_ID_LEN] == '\0';
+}
+
+void reel_id_random_hex(char *ret_hex, size_t n)
+{
+    uint8_t b[64];
+
+    if (n > sizeof(b))
+        abort();
+    random_bytes(b, n);
+    for (size_t i = 0; i < n; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", b[i]);
+}
