@@ -33,7 +33,7 @@ int reel_validate(const struct reel_message_rules *rules, unsigned n_rules,
                   void *arg) REEL_MUST_CHECK;
 
 // Checks packed bytes, before unpacking, for what is no longer seen after it: a NUL byte inside a
-// string, which ends a C string early. Also refuses nesting deeper than 16, groups and cut-off
-// fields. REEL_OK or REEL_INVALID_ARGUMENT, as reel_validate. Any thread.
+// string, which ends a C string early. Stops at the first; its path has no indexes. Also refuses
+// nesting deeper than 16, groups and cut-off fields. REEL_OK or REEL_INVALID_ARGUMENT. Any thread.
 int reel_validate_packed(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
                          size_t len, reel_violation_fn report, void *arg) REEL_MUST_CHECK;
