@@ -36,11 +36,21 @@ void emit_stub_signature(struct plugin *plugin, const struct model_service *serv
                   names_c_type(plugin->arena, method->response->full_name));
 }
 
+// One comment line whatever the text holds: a line break or a backslash at its end would not be.
+static void emit_comment(struct reel_buf *out, const char *text)
+{
+    reel_buf_adds(out, "    // ");
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p != '\\')
+            reel_buf_addc(out, (unsigned char)*p < 0x20 ? ' ' : *p);
+    reel_buf_addc(out, '\n');
+}
+
 static void emit_handler(struct plugin *plugin, const struct model_service *service,
                          const struct model_method *method, struct reel_buf *out)
 {
     if (method->rule->summary[0] != '\0')
-        reel_buf_addf(out, "    // %s\n", method->rule->summary);
+        emit_comment(out, method->rule->summary);
     if (method->client_streaming)
         reel_buf_addf(out, "    // Receives %s with reel_call_recv.\n",
                       names_c_type(plugin->arena, method->request->full_name));
