@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libcommon/core/pb.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "libcommon/core/base.h"
@@ -151,4 +153,25 @@ void reel_pb_timestamp_set(ProtobufCMessage *timestamp, int64_t seconds, int32_t
 {
     *(int64_t *)reel_pb_value(timestamp, &timestamp->descriptor->fields[0]) = seconds;
     *(int32_t *)reel_pb_value(timestamp, &timestamp->descriptor->fields[1]) = nanos;
+}
+
+void reel_pb_path(const struct reel_pb_place *place, char *ret_path, size_t size)
+{
+    char camel[REEL_PB_NAME_SIZE];
+
+    ret_path[0] = '\0';
+    if (!place)
+        return;
+    reel_pb_path(place->up, ret_path, size);
+
+    size_t n = strlen(ret_path);
+    const char *name = place->field;
+    if (!place->verbatim) {
+        reel_pb_camel_name(place->field, camel);
+        name = camel;
+    }
+    snprintf(ret_path + n, size - n, "%s%s", n ? "." : "", name);
+    n += strlen(ret_path + n);
+    if (place->index != REEL_PB_NO_INDEX)
+        snprintf(ret_path + n, size - n, "[%" PRId64 "]", place->index);
 }

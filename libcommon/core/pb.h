@@ -51,3 +51,18 @@ int32_t reel_pb_timestamp_nanos(const ProtobufCMessage *timestamp);
 
 // Sets a google.protobuf.Timestamp.
 void reel_pb_timestamp_set(ProtobufCMessage *timestamp, int64_t seconds, int32_t nanos);
+
+// Where a walk over a message is: a chain up to the message, turned into a path only when there is
+// something to say. The storage of all links is the walker's.
+struct reel_pb_place {
+    const struct reel_pb_place *up; // NULL: the message itself
+    const char *field;              // a field's proto name, or a foreign name if verbatim
+    int64_t index;                  // of an element; REEL_PB_NO_INDEX for a field that is no list
+    unsigned depth;
+    bool verbatim; // `field` is shown as it is instead of in camelCase
+};
+
+enum { REEL_PB_NO_INDEX = -1 };
+
+// Writes the JSON path of a place ("params.width", "items[3]"), cut to `size`; "" for NULL.
+void reel_pb_path(const struct reel_pb_place *place, char *ret_path, size_t size);

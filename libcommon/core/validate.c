@@ -12,7 +12,7 @@
 #include "libcommon/core/timestamp.h"
 #include "libcommon/core/utf8.h"
 
-enum { MAX_DEPTH = 16, PATH_SIZE = 256, TEXT_SIZE = 256, NO_INDEX = -1, MAX_SHOWN_VALUE = 64 };
+enum { MAX_DEPTH = 16, PATH_SIZE = 256, TEXT_SIZE = 256, MAX_SHOWN_VALUE = 64 };
 
 struct walk {
     const struct reel_message_rules *rules;
@@ -22,36 +22,10 @@ struct walk {
     unsigned n_violations;
 };
 
-// Where the walk is: a chain up to the message, turned into a path only when something is wrong.
-struct place {
-    const struct place *up;
-    const char *field;
-    int64_t index;
-    unsigned depth;
-};
-
 static const struct reel_field_rule no_rule;
 
-static size_t render_path(const struct place *place, char path[PATH_SIZE])
-{
-    char name[REEL_PB_NAME_SIZE];
-
-    if (!place || !place->field) {
-        path[0] = '\0';
-        return 0;
-    }
-
-    size_t n = render_path(place->up, path);
-    reel_pb_camel_name(place->field, name);
-    snprintf(path + n, PATH_SIZE - n, "%s%s", n ? "." : "", name);
-    n += strlen(path + n);
-    if (place->index != NO_INDEX)
-        snprintf(path + n, PATH_SIZE - n, "[%" PRId64 "]", place->index);
-    return n + strlen(path + n);
-}
-
 REEL_PRINTF(3, 4)
-static void violation(struct walk *w, const struct place *place, const char *fmt, ...)
+static void violation(struct walk *w, const struct reel_pb_place *place, const char *fmt, ...)
 {
     char path[PATH_SIZE];
     char text[TEXT_SIZE];
@@ -63,7 +37,7 @@ static void violation(struct walk *w, const struct place *place, const char *fmt
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    render_path(place, path);
+    reel_pb_path(place, path, sizeof(path));
     w->report(w->arg, path, text);
 }
 
@@ -146,7 +120,7 @@ static bool is_email(const char *s)
     return is_dns_name(at + 1);
 }
 
-static void check_length(struct walk *w, const struct place *place,
+static void check_length(struct walk *w, const struct reel_pb_place *place,
                          const struct reel_field_rule *rule, size_t len)
 {
     size_t max = rule->max_length ? rule->max_length : REEL_FIELD_DEFAULT_MAX_LENGTH;
@@ -158,7 +132,7 @@ static void check_length(struct walk *w, const struct place *place,
                   len);
 }
 
-static void check_one_of(struct walk *w, const struct place *place,
+static void check_one_of(struct walk *w, const struct reel_pb_place *place,
                          const struct reel_field_rule *rule, const char *s)
 {
     const char *list = *rule->one_of == ',' ? rule->one_of + 1 : rule->one_of;
@@ -171,7 +145,7 @@ static void check_one_of(struct walk *w, const struct place *place,
         violation(w, place, "must be one of %s; \"%s\" is not", list, s);
 }
 
-static void check_form(struct walk *w, const struct place *place,
+static void check_form(struct walk *w, const struct reel_pb_place *place,
                        const struct reel_field_rule *rule, const char *s)
 {
     if (rule->uuid && !reel_id_is_valid(s))
@@ -183,7 +157,7 @@ static void check_form(struct walk *w, const struct place *place,
         violation(w, place, "may have only the characters %s", rule->pattern);
 }
 
-static void check_string(struct walk *w, const struct place *place,
+static void check_string(struct walk *w, const struct reel_pb_place *place,
                          const struct reel_field_rule *rule, const char *s, bool strict)
 {
     size_t len = strlen(s);
@@ -205,7 +179,7 @@ static void check_string(struct walk *w, const struct place *place,
         check_form(w, place, rule, s);
 }
 
-static void check_bytes(struct walk *w, const struct place *place,
+static void check_bytes(struct walk *w, const struct reel_pb_place *place,
                         const struct reel_field_rule *rule, const ProtobufCBinaryData *bytes,
                         bool strict)
 {
@@ -215,14 +189,14 @@ static void check_bytes(struct walk *w, const struct place *place,
         check_length(w, place, rule, bytes->len);
 }
 
-static void check_enum(struct walk *w, const struct place *place,
+static void check_enum(struct walk *w, const struct reel_pb_place *place,
                        const ProtobufCEnumDescriptor *descriptor, int32_t value)
 {
     if (!protobuf_c_enum_descriptor_get_value(descriptor, value))
         violation(w, place, "must be a known value; %" PRId32 " is not", value);
 }
 
-static void check_range(struct walk *w, const struct place *place,
+static void check_range(struct walk *w, const struct reel_pb_place *place,
                         const struct reel_field_rule *rule, bool inside, const char *shown)
 {
     if ((rule->min == 0 && rule->max == 0) || inside)
@@ -234,7 +208,7 @@ static void check_range(struct walk *w, const struct place *place,
                   rule->max, shown);
 }
 
-static void check_integer(struct walk *w, const struct place *place,
+static void check_integer(struct walk *w, const struct reel_pb_place *place,
                           const struct reel_field_rule *rule, ProtobufCType type, const void *value)
 {
     int64_t n = reel_pb_get_int(type, value);
@@ -253,7 +227,7 @@ static void check_integer(struct walk *w, const struct place *place,
     check_range(w, place, rule, !is_huge && n >= rule->min && n <= rule->max, shown);
 }
 
-static void check_real(struct walk *w, const struct place *place,
+static void check_real(struct walk *w, const struct reel_pb_place *place,
                        const struct reel_field_rule *rule, double value)
 {
     char shown[32];
@@ -266,14 +240,14 @@ static void check_real(struct walk *w, const struct place *place,
     check_range(w, place, rule, value >= (double)rule->min && value <= (double)rule->max, shown);
 }
 
-static void check_message(struct walk *w, const struct place *place,
+static void check_message(struct walk *w, const struct reel_pb_place *place,
                           const ProtobufCMessage *message);
 
-static void check_value(struct walk *w, const struct place *place,
+static void check_value(struct walk *w, const struct reel_pb_place *place,
                         const struct reel_field_rule *rule, const ProtobufCFieldDescriptor *field,
                         const void *value, bool strict);
 
-static void check_sub_message(struct walk *w, const struct place *place,
+static void check_sub_message(struct walk *w, const struct reel_pb_place *place,
                               const struct reel_field_rule *rule, const ProtobufCMessage *sub)
 {
     struct reel_field_rule wrapped = *rule;
@@ -299,7 +273,7 @@ static void check_sub_message(struct walk *w, const struct place *place,
     }
 }
 
-static void check_value(struct walk *w, const struct place *place,
+static void check_value(struct walk *w, const struct reel_pb_place *place,
                         const struct reel_field_rule *rule, const ProtobufCFieldDescriptor *field,
                         const void *value, bool strict)
 {
@@ -329,8 +303,9 @@ static void check_value(struct walk *w, const struct place *place,
     }
 }
 
-static void check_items(struct walk *w, struct place *place, const struct reel_field_rule *rule,
-                        const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static void check_items(struct walk *w, struct reel_pb_place *place,
+                        const struct reel_field_rule *rule, const ProtobufCMessage *message,
+                        const ProtobufCFieldDescriptor *field)
 {
     struct reel_field_rule item_rule = *rule;
     size_t n = reel_pb_count(message, field);
@@ -368,7 +343,7 @@ static const struct reel_field_rule *rule_of(const struct reel_field_rule *rules
     return rules->field ? rules : &no_rule;
 }
 
-static void check_message(struct walk *w, const struct place *place,
+static void check_message(struct walk *w, const struct reel_pb_place *place,
                           const ProtobufCMessage *message)
 {
     const struct reel_field_rule *rules = rules_of(w, message->descriptor);
@@ -377,7 +352,8 @@ static void check_message(struct walk *w, const struct place *place,
     for (unsigned i = 0; i < message->descriptor->n_fields && !is_full(w); i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
         const struct reel_field_rule *rule = rule_of(rules, field->name);
-        struct place here = {.up = place, .field = field->name, .index = NO_INDEX, .depth = depth};
+        struct reel_pb_place here = {
+            .up = place, .field = field->name, .index = REEL_PB_NO_INDEX, .depth = depth};
 
         if (field->label == PROTOBUF_C_LABEL_REPEATED)
             check_items(w, &here, rule, message, field);

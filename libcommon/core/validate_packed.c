@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdio.h>
 #include <string.h>
 
 #include "libcommon/core/err.h"
@@ -18,13 +17,16 @@ struct input {
 struct packed_walk {
     reel_violation_fn report;
     void *arg;
-    char path[PATH_SIZE];
 };
 
-static int refuse(struct packed_walk *w, const char *description)
+static int refuse(struct packed_walk *w, const struct reel_pb_place *place, const char *description)
 {
-    if (w->report)
-        w->report(w->arg, w->path, description);
+    char path[PATH_SIZE];
+
+    if (w->report) {
+        reel_pb_path(place, path, sizeof(path));
+        w->report(w->arg, path, description);
+    }
     return REEL_INVALID_ARGUMENT;
 }
 
@@ -75,45 +77,39 @@ static bool read_value(struct input *in, enum wire_type type, struct input *ret_
     }
 }
 
-static int walk_message(struct packed_walk *w, const ProtobufCMessageDescriptor *descriptor,
-                        struct input in, int depth);
+static int walk_message(struct packed_walk *w, const struct reel_pb_place *place,
+                        const ProtobufCMessageDescriptor *descriptor, struct input in);
 
-static int walk_field(struct packed_walk *w, const ProtobufCFieldDescriptor *field,
-                      struct input value, int depth)
+static int walk_field(struct packed_walk *w, const struct reel_pb_place *up,
+                      const ProtobufCFieldDescriptor *field, struct input value)
 {
-    size_t before = strlen(w->path);
-    char name[REEL_PB_NAME_SIZE];
-    int rc = REEL_OK;
+    struct reel_pb_place here = {
+        .up = up, .field = field->name, .index = REEL_PB_NO_INDEX, .depth = up ? up->depth + 1 : 1};
 
-    if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE)
-        return REEL_OK;
-    reel_pb_camel_name(field->name, name);
-    snprintf(w->path + before, PATH_SIZE - before, "%s%s", before ? "." : "", name);
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE && depth >= MAX_DEPTH)
-        rc = refuse(w, "is nested deeper than 16 messages");
-    else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        rc = walk_message(w, field->descriptor, value, depth + 1);
-    else if (value.at != value.end && memchr(value.at, 0, (size_t)(value.end - value.at)))
-        rc = refuse(w, "must not have a NUL character");
-    w->path[before] = '\0';
-    return rc;
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+        return here.depth > MAX_DEPTH ? refuse(w, &here, "is nested deeper than 16 messages")
+                                      : walk_message(w, &here, field->descriptor, value);
+    if (field->type == PROTOBUF_C_TYPE_STRING && value.at != value.end &&
+        memchr(value.at, 0, (size_t)(value.end - value.at)))
+        return refuse(w, &here, "must not have a NUL character");
+    return REEL_OK;
 }
 
-static int walk_message(struct packed_walk *w, const ProtobufCMessageDescriptor *descriptor,
-                        struct input in, int depth)
+static int walk_message(struct packed_walk *w, const struct reel_pb_place *place,
+                        const ProtobufCMessageDescriptor *descriptor, struct input in)
 {
     while (in.at < in.end) {
         struct input value = {0};
         uint64_t tag;
 
         if (!read_varint(&in, &tag) || !read_value(&in, (enum wire_type)(tag & 7), &value))
-            return refuse(w, "is not a well-formed protobuf message");
+            return refuse(w, place, "is not a well-formed protobuf message");
         if ((tag & 7) != DELIMITED || tag >> 3 > UINT32_MAX)
             continue;
 
         const ProtobufCFieldDescriptor *field =
             protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3));
-        int rc = field ? walk_field(w, field, value, depth) : REEL_OK;
+        int rc = field ? walk_field(w, place, field, value) : REEL_OK;
         if (rc != REEL_OK)
             return rc;
     }
@@ -125,5 +121,7 @@ int reel_validate_packed(const ProtobufCMessageDescriptor *descriptor, const uin
 {
     struct packed_walk w = {.report = report, .arg = arg};
 
-    return walk_message(&w, descriptor, (struct input){.at = data, .end = data + len}, 1);
+    if (len == 0)
+        return REEL_OK;
+    return walk_message(&w, NULL, descriptor, (struct input){.at = data, .end = data + len});
 }
