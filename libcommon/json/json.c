@@ -64,10 +64,11 @@ static bool add_simple_real(struct reel_buf *out, double value)
 {
     if (isnan(value))
         reel_buf_adds(out, "\"NaN\"");
+    else if (value == 0 && signbit(value))
+        reel_buf_adds(out, "-0.0"); // "-0" would read back as the integer 0
     else if (isinf(value))
         reel_buf_adds(out, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
-    else if (fabs(value) <= 9007199254740992.0 && value == trunc(value) &&
-             !(value == 0 && signbit(value)))
+    else if (fabs(value) <= 9007199254740992.0 && value == trunc(value))
         reel_json_add_int(out, (int64_t)value);
     else
         return false;

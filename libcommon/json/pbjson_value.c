@@ -274,11 +274,13 @@ int reel_pbjson_value_claim(struct reel_pbjson_reader *r, const struct reel_pb_p
 {
     if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
         uint32_t *chosen = reel_pb_quantifier(message, field);
+        char other[REEL_PB_NAME_SIZE];
 
-        if (*chosen != 0 && *chosen != field->id)
-            return reel_pbjson_value_fail(
-                r, place, "excludes %s, which is given too",
-                protobuf_c_message_descriptor_get_field(message->descriptor, *chosen)->name);
+        if (*chosen != 0 && *chosen != field->id) {
+            reel_pb_camel_name(
+                protobuf_c_message_descriptor_get_field(message->descriptor, *chosen)->name, other);
+            return reel_pbjson_value_fail(r, place, "excludes %s, which is given too", other);
+        }
         *chosen = field->id;
     } else if (field->label == PROTOBUF_C_LABEL_OPTIONAL && field->type != PROTOBUF_C_TYPE_STRING &&
                field->type != PROTOBUF_C_TYPE_MESSAGE) {
