@@ -165,7 +165,8 @@ static int parse_real(struct reel_pbjson_reader *r, const struct reel_pb_place *
         *(double *)slot = real;
         return REEL_OK;
     }
-    if (isfinite(real) && fabs(real) > (double)FLT_MAX)
+    // Half a step past FLT_MAX still rounds to it.
+    if (isfinite(real) && fabs(real) >= 0x1.ffffffp127)
         return reel_pbjson_value_fail(r, place, "must be a number from %g to %g", -(double)FLT_MAX,
                                       (double)FLT_MAX);
     *(float *)slot = (float)real;

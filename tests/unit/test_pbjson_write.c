@@ -147,9 +147,10 @@ static Sample__Everything *parse(struct reel_arena *arena, const char *text)
     struct reel_pbjson_error error;
     ProtobufCMessage *message = NULL;
 
-    assert_int_equal(reel_pbjson_parse(text, strlen(text), &sample__everything__descriptor, arena,
-                                       &message, &error),
-                     REEL_OK);
+    int rc = reel_pbjson_parse(text, strlen(text), &sample__everything__descriptor, arena, &message,
+                               &error);
+    if (rc != REEL_OK)
+        fail_msg("%s: %s %s", text, error.path, error.message);
     return (Sample__Everything *)message;
 }
 
