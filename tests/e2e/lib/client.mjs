@@ -10,6 +10,7 @@ export class Client {
   constructor(url, token = null) {
     this.url = url;
     this.token = token;
+    this.timeoutMs = 30000;
   }
 
   headers(extra = {}) {
@@ -18,7 +19,7 @@ export class Client {
 
   // Answers { status, headers, body }; body is parsed when it is JSON.
   async request(method, target, { json, body, headers = {} } = {}) {
-    const init = { method, headers: this.headers(headers), body };
+    const init = { method, headers: this.headers(headers), body, signal: AbortSignal.timeout(this.timeoutMs) };
     if (json !== undefined) {
       init.body = JSON.stringify(json);
       init.headers['content-type'] ??= 'application/json';
