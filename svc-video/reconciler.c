@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "svc-video/reconciler.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "libcommon/core/clock.h"
+#include "libcommon/core/id.h"
+#include "libcommon/obs/log.h"
+#include "libcommon/obs/metrics.h"
+#include "svc-video/jobs.h"
+#include "svc-video/model.h"
+#include "svc-video/store.h"
+
+enum {
+    ARENA_BYTES = 8 * 1024 * 1024,
+    STORE_TIMEOUT_US = 10 * 1000 * 1000,
+    STALE_MS = 30 * 1000,
+    // Long enough for a worker that is being killed to be gone.
+    BURIED_MS = 5 * 1000,
+    FOLDERS_AT_ONCE = 100,
+};
+
+struct reconciler {
+    struct video_svc *svc;
+    pthread_t thread;
+    int stop_fd;
+};
+
+// One round.
+struct round {
+    struct video_svc *svc;
+    struct reel_arena arena;
+    // Folders that may be abandoned, and how many of them there are.
+    const char *folders[FOLDERS_AT_ONCE];
+    size_t n_folders;
+    int64_t before_us;
+};
+
+static struct store store_of(struct round *round)
+{
+    return (struct store){round->svc->pg, reel_deadline_in_us(STORE_TIMEOUT_US), &round->arena};
+}
+
+static void count(const char *labels)
+{
+    reel_counter_add(reel_counter_get("reel_reconciled_total",
+                                      "Things found half done and finished, by kind.", labels),
+                     1);
+}
+
+static void hand_over_unsent(struct round *round)
+{
+    struct store db = store_of(round);
+    struct store_operation *rows;
+    size_t n = 0;
+    // A request that is still at it gets the time of two rounds.
+    int rc = store_operation_list_unsent(&db, 2 * round->svc->config->reconcile_ms, &rows, &n);
+
+    for (size_t i = 0; rc == REEL_OK && i < n; i++) {
+        const Video__Operation *operation = rows[i].operation;
+
+        rc = jobs_enqueue(round->svc->jobs, NULL, &round->arena, rows[i].user_id, operation);
+        db = store_of(round);
+        if (rc == REEL_OK)
+            rc = store_operation_set_enqueued(&db, operation->operation_id, true);
+        if (rc == REEL_OK)
+            count("kind=\"enqueue\"");
+    }
+}
+
+static int settle(struct round *round, const struct store_operation *row)
+{
+    struct store db = store_of(round);
+    const char *id = row->operation->operation_id;
+    Job__Job *job;
+    int rc = jobs_get(round->svc->jobs, &round->arena, row->user_id, id, &job);
+
+    if (rc == REEL_NOT_FOUND) {
+        count("kind=\"lost\"");
+        return store_operation_set_enqueued(&db, id, false);
+    }
+    if (rc != REEL_OK)
+        return rc;
+
+    struct store_change change = {
+        .operation_id = id,
+        .status = model_status_of_job(job->state),
+        .error = job->failed_reason,
+        .result = job->result,
+        .progress = (int32_t)job->progress,
+    };
+    if (!change.status)
+        return REEL_OK;
+    count("kind=\"status\"");
+    return store_operation_settle(&db, row->job_version, &change);
+}
+
+static void ask_about_stale(struct round *round)
+{
+    struct store db = store_of(round);
+    struct store_operation *rows;
+    size_t n = 0;
+    int rc = store_operation_list_stale(&db, STALE_MS, &rows, &n);
+
+    for (size_t i = 0; rc == REEL_OK && i < n; i++)
+        rc = settle(round, &rows[i]);
+}
+
+static int finish_deletion(struct round *round, const char *video_id)
+{
+    struct store db;
+    int rc = jobs_cancel_for_video(round->svc->jobs, NULL, &round->arena, video_id);
+
+    if (rc == REEL_OK)
+        rc = reel_storage_remove(round->svc->storage, video_id);
+    if (rc != REEL_OK)
+        return rc;
+    count("kind=\"deletion\"");
+    db = store_of(round);
+    return store_video_purge(&db, video_id);
+}
+
+static void finish_deletions(struct round *round)
+{
+    struct store db = store_of(round);
+    const char **ids;
+    size_t n = 0;
+    int rc = store_video_list_buried(&db, BURIED_MS, &ids, &n);
+
+    for (size_t i = 0; rc == REEL_OK && i < n; i++)
+        rc = finish_deletion(round, ids[i]);
+}
+
+static int remove_unknown(struct round *round)
+{
+    struct store db = store_of(round);
+    const char **ids;
+    size_t n = 0;
+    int rc = store_video_list_unknown(&db, round->folders, round->n_folders, &ids, &n);
+
+    for (size_t i = 0; rc == REEL_OK && i < n; i++) {
+        rc = reel_storage_remove(round->svc->storage, ids[i]);
+        if (rc == REEL_OK) {
+            count("kind=\"upload\"");
+            reel_log(REEL_LOG_INFO, "upload.abandoned_removed", REEL_FS("video_id", ids[i]));
+        }
+    }
+    round->n_folders = 0;
+    return rc;
+}
+
+static int visit_folder(void *arg, const char *name, int64_t mtime_us)
+{
+    struct round *round = arg;
+
+    if (mtime_us >= round->before_us || !reel_id_is_valid(name))
+        return REEL_OK;
+    round->folders[round->n_folders] = reel_arena_strdup(&round->arena, name);
+    if (!round->folders[round->n_folders])
+        return REEL_RESOURCE_EXHAUSTED;
+    return ++round->n_folders == FOLDERS_AT_ONCE ? remove_unknown(round) : REEL_OK;
+}
+
+static void remove_abandoned(struct round *round)
+{
+    int rc;
+
+    round->before_us = reel_clock_wall_us() - round->svc->config->upload_ttl_ms * 1000;
+    rc = reel_storage_each(round->svc->storage, visit_folder, round);
+    if (rc == REEL_OK && round->n_folders > 0)
+        rc = remove_unknown(round);
+    if (rc != REEL_OK)
+        reel_log(REEL_LOG_DEBUG, "reconciler.sweep_failed", REEL_FI("code", rc));
+}
+
+void reconciler_run(struct video_svc *svc)
+{
+    static void (*const parts[])(struct round *) = {
+        hand_over_unsent,
+        ask_about_stale,
+        finish_deletions,
+        remove_abandoned,
+    };
+
+    // Each part on its own: what one cannot reach does not hold up the others.
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(parts); i++) {
+        struct round round = {.svc = svc};
+
+        reel_arena_init(&round.arena, ARENA_BYTES);
+        parts[i](&round);
+        reel_arena_fini(&round.arena);
+    }
+}
+
+static void *run(void *arg)
+{
+    struct reconciler *reconciler = arg;
+    struct pollfd stop = {.fd = reconciler->stop_fd, .events = POLLIN};
+
+    while (poll(&stop, 1, (int)reconciler->svc->config->reconcile_ms) <= 0)
+        reconciler_run(reconciler->svc);
+    return NULL;
+}
+
+int reconciler_start(struct video_svc *svc, struct reconciler **ret_reconciler)
+{
+    struct reconciler *reconciler = malloc(sizeof(*reconciler));
+    int rc;
+
+    if (!reconciler)
+        return -ENOMEM;
+    *reconciler = (struct reconciler){.svc = svc, .stop_fd = eventfd(0, EFD_CLOEXEC)};
+    rc = reconciler->stop_fd < 0 ? errno
+                                 : pthread_create(&reconciler->thread, NULL, run, reconciler);
+    if (rc != 0) {
+        if (reconciler->stop_fd >= 0)
+            close(reconciler->stop_fd);
+        free(reconciler);
+        return -rc;
+    }
+    *ret_reconciler = reconciler;
+    return REEL_OK;
+}
+
+void reconciler_stop(struct reconciler *reconciler)
+{
+    if (!reconciler)
+        return;
+    (void)eventfd_write(reconciler->stop_fd, 1);
+    pthread_join(reconciler->thread, NULL);
+    close(reconciler->stop_fd);
+    free(reconciler);
+}
