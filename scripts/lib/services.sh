@@ -2,7 +2,8 @@
 # A private PostgreSQL and a private Redis in a directory of their own, on Unix sockets only. No
 # system service is touched. Source it; it needs bash.
 #
-#   services_start_pg DIR [PASSWORD]   sets SERVICES_PG_URL (the administrator's)
+#   services_start_pg DIR [PASSWORD]   sets SERVICES_PG_URL (the administrator's) and
+#                                      SERVICES_PG_PLACE (without user and password)
 #   services_stop_pg DIR
 #   services_start_redis DIR           sets SERVICES_REDIS_URL
 #   services_stop_redis DIR
@@ -143,7 +144,8 @@ services_start_pg() {
     services_socket_dir "$SERVICES_HOME" postgres || return 1
     SERVICES_LOG=$dir/log/postgres.log
     data=$SERVICES_HOME/data
-    SERVICES_PG_URL="postgresql:///reelmesh?host=$SERVICES_SOCKETS&user=reel_admin"
+    SERVICES_PG_PLACE="postgresql:///reelmesh?host=$SERVICES_SOCKETS"
+    SERVICES_PG_URL="$SERVICES_PG_PLACE&user=reel_admin"
     [ -z "$password" ] || SERVICES_PG_URL="$SERVICES_PG_URL&password=$password"
     if ! process_pid "$dir/run/postgres.pid" >/dev/null; then
         services_init_pg "$bin" "$data" "$password" || return 1

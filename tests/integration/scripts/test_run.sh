@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# scripts/run.sh with stand-ins for the services: start, stop, and everything that goes wrong.
+# Usage: test_run.sh   (needs PostgreSQL, Redis, node, curl)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+. "$root/scripts/lib/process.sh"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/reelrun.XXXXXX")
+chmod 711 "$work"
+mkdir "$work/bin"
+for service in gateway user video job; do
+    ln -s "$here/fake/service.sh" "$work/bin/reel-$service"
+done
+
+free_port() {
+    node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'
+}
+
+unset DATABASE_URL REDIS_URL REEL_TEST_PG_DIR
+export REEL_BIN_DIR=$work/bin REEL_RUN_DIR=$work/var REEL_GATEWAY_PORT REEL_USER_LISTEN \
+    REEL_VIDEO_LISTEN REEL_JOB_LISTEN REEL_EVENTS_LISTEN
+REEL_GATEWAY_PORT=$(free_port)
+REEL_USER_LISTEN=tcp://127.0.0.1:$(free_port)
+REEL_VIDEO_LISTEN=tcp://127.0.0.1:$(free_port)
+REEL_JOB_LISTEN=tcp://127.0.0.1:$(free_port)
+REEL_EVENTS_LISTEN=tcp://127.0.0.1:$(free_port)
+run=
+
+fail() {
+    echo "FAILED: $*" >&2
+    tail -n 20 "$work"/out* "$work"/var/log/*.log >&2 2>/dev/null || true
+    exit 1
+}
+
+cleanup() {
+    local pidfile
+    [ -z "$run" ] || kill -TERM "$run" 2>/dev/null || true
+    [ -z "$run" ] || wait "$run" 2>/dev/null || true
+    for pidfile in "$work"/var/run/*.pid; do
+        [ "$(basename "$pidfile")" = run.pid ] || process_stop "$pidfile" KILL 1
+    done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+# until COMMAND succeeds, for at most 20 s
+eventually() {
+    local tries=400
+    until "$@" >/dev/null 2>&1; do
+        [ $((tries--)) -gt 0 ] || fail "never: $*"
+        sleep 0.05
+    done
+}
+
+start() {
+    "$root/scripts/run.sh" --no-setup >"$work/out" 2>&1 &
+    run=$!
+    eventually grep -q 'Reelmesh is ready' "$work/out"
+}
+
+stop() {
+    kill -TERM "$run"
+    wait "$run" || true
+    run=
+    [ -z "$(ls "$work"/var/run/*.pid 2>/dev/null)" ] || fail "pid files are left after the stop"
+}
+
+pid_of() {
+    process_pid "$work/var/run/$1.pid"
+}
+
+it_starts_and_stops() {
+    start
+    grep -q "curl -s http://127.0.0.1:$REEL_GATEWAY_PORT/api/auth/register" "$work/out" ||
+        fail "the next commands are not printed"
+    local pids
+    pids="$(pid_of gateway) $(pid_of user) $(pid_of video) $(pid_of job) $(pid_of postgres) $(pid_of redis)"
+    stop
+    for pid in $pids; do
+        [ -z "$(process_start_time "$pid")" ] || fail "process $pid survived the stop"
+    done
+}
+
+each_service_gets_its_own_settings() {
+    start
+    grep -q '^reel_user$' "$work/var/log/user.log" || fail "svc-user has not its own role"
+    grep -q '^reel_job$' "$work/var/log/job.log" || fail "svc-job has not its own role"
+    ! grep -q REEL_KEY_USER "$work/var/log/video.log" || fail "svc-video got a key it does not know"
+    ! grep -q DATABASE_URL "$work/var/log/gateway.log" || fail "the gateway got a database"
+    [ "$(stat -c %a "$work/var/secrets.env")" = 600 ] || fail "secrets.env is for everybody"
+    stop
+}
+
+a_second_run_is_refused() {
+    start
+    ! "$root/scripts/run.sh" --no-setup >"$work/out2" 2>&1 || fail "two runs at once"
+    grep -q 'already running' "$work/out2" || fail "no reason given"
+    pid_of gateway >/dev/null || fail "the second run ended the first one's gateway"
+    stop
+}
+
+a_service_that_dies_is_started_again() {
+    start
+    local old
+    for name in video redis postgres; do
+        old=$(pid_of $name)
+        kill -9 "$old"
+        eventually eval "[ \"\$(pid_of $name)\" != '$old' ] && pid_of $name"
+        grep -q "\"service\":\"$name\"" "$work/var/log/run.log" || fail "no line in the log"
+    done
+    stop
+}
+
+it_starts_after_a_kill_of_everything() {
+    start
+    local pids="$run"
+    for name in gateway user video job redis; do pids="$pids $(pid_of $name)"; done
+    pids="$pids $(pgrep -P "$(pid_of postgres)" | tr '\n' ' ') $(pid_of postgres)"
+    kill -9 $pids
+    wait "$run" 2>/dev/null || true
+    start
+    stop
+}
+
+it_starts_after_a_kill_of_the_script_alone() {
+    start
+    local gateway
+    gateway=$(pid_of gateway)
+    kill -9 "$run"
+    wait "$run" 2>/dev/null || true
+    start
+    [ -z "$(process_start_time "$gateway")" ] || fail "the old gateway still runs"
+    stop
+}
+
+a_taken_port_is_named() {
+    node -e "require('net').createServer().listen(${REEL_VIDEO_LISTEN##*:}, '127.0.0.1')" &
+    local holder=$!
+    eventually bash -c "exec 3<>/dev/tcp/127.0.0.1/${REEL_VIDEO_LISTEN##*:}"
+    if "$root/scripts/run.sh" --no-setup >"$work/out2" 2>&1; then
+        kill $holder
+        fail "started on a taken port"
+    fi
+    kill $holder
+    wait $holder 2>/dev/null || true
+    grep -q "port ${REEL_VIDEO_LISTEN##*:} is taken .*REEL_VIDEO_LISTEN" "$work/out2" ||
+        fail "port and setting are not named"
+    ! pid_of postgres >/dev/null || fail "PostgreSQL was started"
+}
+
+for test in it_starts_and_stops each_service_gets_its_own_settings a_second_run_is_refused \
+    a_service_that_dies_is_started_again it_starts_after_a_kill_of_everything \
+    it_starts_after_a_kill_of_the_script_alone a_taken_port_is_named; do
+    $test
+    echo "ok $test"
+done
