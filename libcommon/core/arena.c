@@ -107,7 +107,7 @@ static struct reel_arena_block *add_block(struct reel_arena *arena, size_t at_le
 
 void *reel_arena_alloc(struct reel_arena *arena, size_t size)
 {
-    if (size > arena->cap_bytes - arena->used_bytes) {
+    if (size > arena->cap_bytes - arena->used_bytes || size > SIZE_MAX / 2) {
         arena->exhausted = true;
         return NULL;
     }

@@ -2,6 +2,7 @@
 #include "libcommon/core/buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ void reel_buf_reset(struct reel_buf *buf)
 
 bool reel_buf_reserve(struct reel_buf *buf, size_t n)
 {
-    if (buf->failed || n > buf->max_bytes - buf->len) {
+    if (buf->failed || n > buf->max_bytes - buf->len || n > SIZE_MAX / 4) {
         buf->failed = true;
         return false;
     }
