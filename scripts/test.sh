@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Everything that must hold: gates, builds, unit and integration tests, sanitizers, fuzzing, the
+# end-to-end and kill tests. One line a test; the last line is "N passed, N failed".
+# Usage: scripts/test.sh [--no-setup] [stage...]   stages: lint dev clang asan tsan fuzz e2e chaos
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+setup=yes
+if [ "${1:-}" = --no-setup ]; then
+    setup=
+    shift
+fi
+stages=${*:-lint dev clang asan tsan fuzz e2e chaos}
+fuzz_seconds=${FUZZ_SECONDS:-10}
+results=$(mktemp "${TMPDIR:-/tmp}/reelresults.XXXXXX")
+trap 'rm -f "$results"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# Tests start servers of their own, whatever this shell was given.
+unset DATABASE_URL REDIS_URL
+
+# Both write "ok ..." or "FAILED ..." lines; those make the count.
+note() {
+    echo "$*" | tee -a "$results"
+}
+
+keep() {
+    tee -a "$results"
+}
+
+# build PRESET: a test of its own, with the end of the log when it fails.
+build() {
+    local log=build/$1.log
+    mkdir -p build
+    { cmake --preset "$1" && cmake --build "build/$1" -j "$(nproc)"; } >"$log" 2>&1 && {
+        note "ok $1 build"
+        return
+    }
+    tail -n 40 "$log"
+    note "FAILED $1 build (all of it: $log)"
+    return 1
+}
+
+run_ctest() {
+    build "$1" || return
+    # A program that never answers is ended by ctest's own limit; this bounds ctest.
+    timeout 1800 tests/lib/with-services.sh \
+        ctest --test-dir "build/$1" -V --schedule-random -j "$(nproc)" 2>&1 |
+        awk -v stage="$1" -f scripts/lib/ctest-lines.awk | keep
+    [ "${PIPESTATUS[0]}" != 124 ] || note "FAILED $1 ctest: not done after 30 minutes"
+}
+
+# Each target gets its seeds and what it found before in this clone; crashes are kept in build/fuzz.
+run_fuzz() {
+    local target name corpus log
+    build fuzz || return
+    for target in build/fuzz/bin/fuzz_*; do
+        [ -x "$target" ] || continue
+        name=$(basename "$target")
+        corpus=build/fuzz/corpus/$name
+        log=build/fuzz/$name.log
+        mkdir -p "$corpus"
+        set -- "$corpus"
+        [ ! -d "tests/fuzz/corpus/$name" ] || set -- "$@" "tests/fuzz/corpus/$name"
+        if timeout $((fuzz_seconds + 60)) "$target" -max_total_time="$fuzz_seconds" -timeout=10 \
+            -rss_limit_mb=2048 -artifact_prefix="build/fuzz/$name-" "$@" >"$log" 2>&1; then
+            note "ok fuzz $name: $(grep -oE '^Done [0-9]+ runs' "$log" | tail -1)"
+        else
+            tail -n 30 "$log"
+            note "FAILED fuzz $name (all of it: $log)"
+        fi
+    done
+}
+
+# run_node STAGE FOLDER: the folder's *.test.mjs, one file at a time.
+run_node() {
+    local package
+    compgen -G "$2/*.test.mjs" >/dev/null || return 0
+    [ "$1" = dev ] || build dev || return
+    while read -r package; do
+        package=$(dirname "$package")
+        [ -d "$package/node_modules" ] || npm ci --prefix "$package" --silent --no-audit --no-fund ||
+            note "FAILED $1 npm ci in $package"
+    done < <(find "$2" -name package-lock.json -not -path '*/node_modules/*')
+    TEST_STAGE=$1 timeout 1800 node --test --test-concurrency=1 \
+        --test-reporter=./scripts/lib/node-lines.mjs --test-reporter-destination=stdout \
+        "$2"/*.test.mjs 2>&1 | keep
+    [ "${PIPESTATUS[0]}" != 124 ] || note "FAILED $1: not done after 30 minutes"
+}
+
+run_lint() {
+    [ -x tools/lint/all.sh ] || return 0
+    # A gate that prints lines of its own is counted by them.
+    local log
+    log=$(tools/lint/all.sh 2>&1)
+    local status=$?
+    echo "$log"
+    if echo "$log" | grep -qE '^(ok|FAILED) '; then
+        echo "$log" | grep -E '^(ok|FAILED) ' | sed -E 's/^(ok|FAILED) /\1 lint /' >>"$results"
+        grep -q '^FAILED lint' "$results" || [ $status = 0 ] || note "FAILED lint"
+    elif [ $status = 0 ]; then
+        note "ok lint"
+    else
+        note "FAILED lint"
+    fi
+}
+
+run_stage() {
+    case $1 in
+    lint) run_lint ;;
+    dev|asan|tsan) run_ctest "$1" ;;
+    clang) build clang ;;
+    fuzz) run_fuzz ;;
+    e2e) run_node e2e tests/e2e ;;
+    chaos) run_node chaos tests/chaos ;;
+    *)
+        echo "test: no stage is called $1; there are lint dev clang asan tsan fuzz e2e chaos" >&2
+        exit 2
+        ;;
+    esac
+}
+
+[ -z "$setup" ] || scripts/setup.sh --test || exit 1
+for stage in $stages; do
+    began=$SECONDS
+    echo "--- $stage"
+    run_stage "$stage"
+    times="${times:-}$(printf '%8s %5d s' "$stage" $((SECONDS - began)))"$'\n'
+done
+printf '\n%s' "$times"
+passed=$(grep -c '^ok ' "$results")
+failed=$(grep -c '^FAILED ' "$results")
+[ "$failed" = 0 ] || { echo; grep '^FAILED ' "$results"; }
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
