@@ -18,6 +18,7 @@ reel_dependency(JANSSON jansson>=2.14)
 reel_dependency(LIBPQ libpq>=15)
 reel_dependency(HIREDIS hiredis>=0.14)
 reel_dependency(LIBJWT libjwt>=1.10)
+reel_dependency(CRYPTO libcrypto>=3.0)
 reel_dependency(ARGON2 libargon2)
 reel_dependency(SECCOMP libseccomp>=2.5)
 reel_dependency(LIBAV libavformat>=59 libavcodec>=59 libavfilter>=8 libavutil>=57 libswscale

@@ -3,6 +3,10 @@
 // by a deadline. Statements are static text with $n parameters, sent with PQexecPrepared's
 // protocol; never built from user text.
 //
+// A lease whose deadline passes while a statement runs loses its connection, and the server cancels
+// the statement within half a second of that. A connection found dead is replaced; when the server
+// is away, takers are told so at once between reconnection attempts (libcommon/core/pool.h).
+//
 // A pool is shared by all threads; a lease belongs to one thread. Results are copied into an arena:
 // nothing of libpq leaves this module.
 #pragma once
@@ -22,9 +26,11 @@ struct reel_pg_config {
     const char *application;       // application_name
     unsigned max_connections;      // 0 is 8
     uint32_t statement_timeout_ms; // server-side; 0 is 30,000
+    uint32_t lock_timeout_ms;      // server-side; 0 is 5,000
 };
 
 // Creates a pool; connects lazily, so it succeeds while the database is away. Strings are copied.
+// -EINVAL when the URL cannot be parsed.
 int reel_pg_new(const struct reel_pg_config *config, struct reel_pg **ret_pg) REEL_MUST_CHECK;
 
 // Closes every connection and frees. No lease may be out. NULL is fine.

@@ -22,7 +22,13 @@ struct reel_redis_config {
     uint32_t timeout_ms;      // of one command when the deadline is later; 0 is 2,000
 };
 
-enum reel_redis_type { REEL_REDIS_NIL, REEL_REDIS_STRING, REEL_REDIS_INTEGER, REEL_REDIS_ARRAY };
+enum reel_redis_type {
+    REEL_REDIS_NIL,
+    REEL_REDIS_STRING, // a status ("OK") as well
+    REEL_REDIS_INTEGER,
+    REEL_REDIS_ARRAY,
+    REEL_REDIS_ERROR, // an error reply, also as an element of an array; its text is in str
+};
 
 // A reply in an arena.
 struct reel_redis_reply {
@@ -52,9 +58,11 @@ int reel_redis_new(const struct reel_redis_config *config,
 // Closes every connection and frees. NULL is fine.
 void reel_redis_free(struct reel_redis *redis);
 
-// Runs one command. Outcomes: REEL_UNAVAILABLE (not reached, lost, LOADING, or MISCONF),
-// REEL_DEADLINE_EXCEEDED, REEL_RESOURCE_EXHAUSTED (OOM), REEL_FAILED_PRECONDITION (another error
-// reply; its text goes to ret_reply->str).
+// Runs one command. Outcomes: REEL_UNAVAILABLE (not reached, lost, LOADING, MISCONF and the like),
+// REEL_DEADLINE_EXCEEDED, REEL_RESOURCE_EXHAUSTED (OOM, or the reply does not fit the arena),
+// REEL_FAILED_PRECONDITION (another error reply; its text goes to ret_reply->str). `ret_reply` may
+// be NULL. Not for commands that block in Redis or change the connection (SELECT, SUBSCRIBE):
+// those need a reel_redis_conn.
 int reel_redis_command(struct reel_redis *redis, int64_t deadline_us, struct reel_arena *arena,
                        size_t n_args, const struct reel_redis_arg *args,
                        struct reel_redis_reply *ret_reply) REEL_MUST_CHECK;
@@ -64,6 +72,7 @@ struct reel_redis_script {
     const char *name;
     const char *source;
     char sha[41];
+    int sha_state; // private
 };
 
 // Runs a script with keys and arguments: EVALSHA, then EVAL on NOSCRIPT.
@@ -72,3 +81,30 @@ int reel_redis_eval(struct reel_redis *redis, int64_t deadline_us, struct reel_a
                     const struct reel_redis_arg *keys, size_t n_args,
                     const struct reel_redis_arg *args,
                     struct reel_redis_reply *ret_reply) REEL_MUST_CHECK;
+
+// A connection of one's own, outside the pool: for commands that block in Redis, and for a client
+// name that others look for. One thread at a time.
+struct reel_redis_conn;
+
+// Prepares a connection; it connects at the first command, and again after an error. Strings are
+// copied; max_connections is not used.
+int reel_redis_conn_open(const struct reel_redis_config *config,
+                         struct reel_redis_conn **ret_conn) REEL_MUST_CHECK;
+
+// Closes and frees. NULL is fine.
+void reel_redis_conn_close(struct reel_redis_conn *conn);
+
+// As reel_redis_command, but the deadline alone bounds the wait, not timeout_ms: a blocking command
+// (BZPOPMIN key 5) may wait as long as its own timeout says. Give it a deadline later than that
+// timeout: an element popped after the deadline would be lost.
+int reel_redis_conn_command(struct reel_redis_conn *conn, int64_t deadline_us,
+                            struct reel_arena *arena, size_t n_args,
+                            const struct reel_redis_arg *args,
+                            struct reel_redis_reply *ret_reply) REEL_MUST_CHECK;
+
+// As reel_redis_eval, on this connection.
+int reel_redis_conn_eval(struct reel_redis_conn *conn, int64_t deadline_us,
+                         struct reel_arena *arena, struct reel_redis_script *script, size_t n_keys,
+                         const struct reel_redis_arg *keys, size_t n_args,
+                         const struct reel_redis_arg *args,
+                         struct reel_redis_reply *ret_reply) REEL_MUST_CHECK;
