@@ -52,6 +52,7 @@ struct media_task {
     char target_format[16];  // a file extension in lower case, or ""
     int32_t threads;         // for the video decoder and encoder; 0: 1
     int32_t thumbnail_max;   // the thumbnail's longer side, in pixels; 0: 640
+    int64_t thumbnail_ms;    // its position; 0: chosen (a tenth in, at most 5 s)
     int64_t max_pixels;      // of one input picture; 0: 8192 * 4320
     int64_t max_duration_ms; // of the input; 0: 24 hours
 };
