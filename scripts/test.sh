@@ -3,7 +3,7 @@
 # end-to-end and kill tests. One line a test; the last line is "N passed, N failed".
 # Usage: scripts/test.sh [--no-setup] [stage...]   stages: lint dev clang asan tsan fuzz e2e chaos
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 setup=yes
 if [ "${1:-}" = --no-setup ]; then
