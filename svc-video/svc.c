@@ -7,15 +7,9 @@
 #include "libcommon/core/clock.h"
 #include "svc-video/events.h"
 #include "svc-video/handlers.h"
-#include "svc-video/migrations.gen.h"
 #include "svc-video/reconciler.h"
 
 enum { READY_TIMEOUT_US = 500 * 1000 };
-
-int video_svc_migrate(const struct video_config *config)
-{
-    return reel_pg_migrate(config->database_url, "video", migrations, REEL_ARRAY_SIZE(migrations));
-}
 
 static int open_server(struct video_svc *svc)
 {
