@@ -12,12 +12,16 @@ function(reel_library name)
     target_link_libraries(${name} PUBLIC ${ARGN})
 endfunction()
 
-# reel_program(name SOURCES... LIBS DEPS...): an executable in build/<preset>/bin.
+# reel_program(name SOURCES... LIBS DEPS...): an executable in build/<preset>/bin. A service's,
+# reel-<service>, can be installed alone: cmake --install build/<preset> --component <service>.
 function(reel_program name)
     cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
     add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
     target_compile_options(${name} PRIVATE ${REEL_WARNINGS})
     target_link_libraries(${name} PRIVATE ${arg_LIBS})
+    if(name MATCHES "^reel-(gateway|user|video|job)$")
+        install(TARGETS ${name} RUNTIME DESTINATION bin COMPONENT ${CMAKE_MATCH_1})
+    endif()
 endfunction()
 
 # reel_tests(label DEPS...): every test_*.c of the current folder is a cmocka program and a ctest

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Reelmesh needs, and builds what Debian 12 lacks.
-# Usage: scripts/setup.sh [--test]   --test: also what the tests and the lint gates need
+# Usage: scripts/setup.sh [--test | --build]
+#   --test: also what the tests and the lint gates need; --build: only what a build needs
 #
 # Idempotent: it asks apt for something only when something is missing. Works as root or with sudo.
 set -euo pipefail
@@ -15,8 +16,15 @@ run_packages="postgresql redis-server redis-tools curl jq ffmpeg util-linux
     procps"
 test_packages="clang clang-format clang-tidy llvm libclang-rt-dev libcmocka-dev nodejs npm shellcheck git python3"
 
-packages="$build_packages $run_packages"
-[ "${1:-}" != --test ] || packages="$packages $test_packages"
+case ${1:-} in
+'') packages="$build_packages $run_packages" ;;
+--test) packages="$build_packages $run_packages $test_packages" ;;
+--build) packages=$build_packages ;;
+*)
+    echo "usage: scripts/setup.sh [--test | --build]" >&2
+    exit 2
+    ;;
+esac
 
 release=$(. /etc/os-release 2>/dev/null && echo "${VERSION_ID:-0}")
 if ! command -v apt-get >/dev/null; then
