@@ -203,7 +203,7 @@ static int parse_enum(struct reel_pbjson_reader *r, const struct reel_pb_place *
     if ((json_is_string(json) && !r->plain_text) || !whole_of_json(json, &n) ||
         !is_in_range(n, range_of(PROTOBUF_C_TYPE_ENUM)))
         return reel_pbjson_value_fail(r, place, "must be the name or number of a value of %s",
-                                      descriptor->name);
+                                      descriptor->short_name);
     *(int32_t *)slot = (int32_t)(n.negative ? 0 - n.magnitude : n.magnitude);
     return REEL_OK;
 }

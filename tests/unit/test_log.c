@@ -165,12 +165,13 @@ static void *write_lines(void *arg)
 static void lines_of_many_threads_do_not_mix(void **state)
 {
     struct capture c = begin(REEL_LOG_INFO);
+    char who[] = "abcdefghijklmnopqrstuvwxyz";
     pthread_t threads[4];
     int n = 0;
 
     (void)state;
     for (size_t i = 0; i < REEL_ARRAY_SIZE(threads); i++)
-        pthread_create(&threads[i], NULL, write_lines, (char[]){"abcdefghijklmnopqrstuvwxyz"});
+        pthread_create(&threads[i], NULL, write_lines, who);
     for (size_t i = 0; i < REEL_ARRAY_SIZE(threads); i++)
         pthread_join(threads[i], NULL);
     REEL_AUTO(reel_freep) char *text = capture_end(&c);
