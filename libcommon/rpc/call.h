@@ -23,6 +23,10 @@ int64_t reel_call_deadline_us(const struct reel_call *call);
 // Whether the caller has cancelled, gone away, or the deadline has passed. Any thread.
 bool reel_call_cancelled(const struct reel_call *call);
 
+// Whether the server is draining. A stream that would otherwise last (a watch) ends itself now with
+// UNAVAILABLE; calls with an end of their own go on. Any thread.
+bool reel_call_draining(const struct reel_call *call);
+
 // The value of a metadata key (lower case), or NULL. Borrowed.
 const char *reel_call_metadata(const struct reel_call *call, const char *key);
 

@@ -45,6 +45,9 @@ void reel_server_add(struct reel_server *server, const struct reel_service *serv
 // failure nothing is left running; -EADDRINUSE names the URL in the log.
 int reel_server_start(struct reel_server *server) REEL_MUST_CHECK;
 
+// The URL of the listener `i` with the port in use, once started. Borrowed for the server's life.
+const char *reel_server_url(const struct reel_server *server, size_t i);
+
 // Sets what health Check and Watch answer for the whole server. Any thread.
 void reel_server_set_serving(struct reel_server *server, bool serving);
 

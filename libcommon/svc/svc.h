@@ -24,5 +24,6 @@ struct reel_svc {
 };
 
 // Starts the server, announces svc.ready in the log once is_ready holds (and to $NOTIFY_SOCKET if
-// set), waits for SIGTERM or SIGINT, drains. Returns the process's exit status.
+// set), waits for SIGTERM or SIGINT, drains. Returns the process's exit status. The server stays
+// the caller's to free, which it does first of all: its handlers may still be running.
 int reel_svc_serve(const struct reel_svc *svc);

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the client share: the channel and a call on it.
+//
+// One lock for each channel. A call is in the channel's list from its start until whoever takes it
+// out, under the lock, completes it, without the lock: so it is completed exactly once.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "libcommon/rpc/call.h"
+#include "libcommon/rpc/channel.h"
+#include "libcommon/rpc/flow.h"
+#include "libcommon/rpc/idmap.h"
+#include "libcommon/rpc/metadata.h"
+#include "libcommon/rpc/scope.h"
+#include "libcommon/rpc/transport.h"
+
+struct nng_aio;
+
+// The scope of a serving call's children (libcommon/rpc/call.c).
+struct reel_scope *reel_call_scope(struct reel_call *call);
+
+enum reel_channel_state {
+    REEL_CHANNEL_CONNECTING, // never connected yet: calls wait a little
+    REEL_CHANNEL_READY,
+    REEL_CHANNEL_LEAVING, // GOAWAY came: calls in flight go on
+    REEL_CHANNEL_REFUSED, // the peer does not take our HELLO
+    REEL_CHANNEL_DOWN,
+};
+
+// How a call ended, and with what; borrowed until the completion returns.
+struct reel_reply {
+    struct reel_status status;
+    struct reel_slice payload;
+    bool has_payload;
+    struct reel_inbound *inbound; // holds `payload`, or NULL
+};
+
+struct reel_client_call {
+    struct reel_idmap_node node; // id: 0 until sent
+    struct reel_scope_child child;
+    atomic_uint refs;
+    struct reel_channel *channel;
+    const struct reel_method *method;
+    struct reel_client_call *next;
+    struct reel_client_call **back; // NULL when not in the list
+    int64_t deadline_us;
+    bool waiting; // for a connection; `tail` is what to send then
+    bool wait_for_ready;
+    bool cancelled; // maybe before it was in the list
+    struct reel_buf tail;
+    // Ends the call; called once with no lock held. Must not block.
+    void (*complete)(struct reel_client_call *call, const struct reel_reply *reply);
+    // Frees what embeds the call.
+    void (*destroy)(struct reel_client_call *call);
+    struct reel_stream *stream; // NULL for unary calls
+};
+
+struct reel_channel {
+    char *url;
+    char *service;
+    char *key;
+    size_t max_message_bytes;
+    uint32_t default_timeout_ms;
+    int64_t heartbeat_us;
+    uint32_t socket;
+    uint32_t dialer;
+    struct nng_aio *recv_aio;
+    struct nng_aio *send_aio;
+    pthread_t timer;
+    pthread_t dialing;
+    bool timer_started;
+    bool dialing_started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // state, timers, callbacks; monotonic
+    enum reel_channel_state state;
+    int refused_code;
+    char reason[160]; // why it is DOWN or REFUSED
+    uint32_t pipe;    // 0: not connected
+    uint32_t next_header;
+    uint64_t next_id;
+    struct reel_link link;
+    struct reel_idmap calls;        // that were sent
+    struct reel_client_call *first; // every call that has not ended
+    size_t peer_max_message;
+    uint64_t peer_stream_credit;
+    int64_t opened_us;
+    int64_t heard_us;
+    int64_t pinged_us;
+    int64_t wake_us;         // when the timer thread looks next
+    unsigned n_completing;   // completions that run on threads that are not the transport's
+    unsigned n_link_waiters; // streams that wait for the link to drain
+    bool sending;
+    bool corked;
+    bool closing;
+};
+
+// Prepares a call with one reference; `complete`, `destroy` and `stream` are the caller's to set.
+void reel_client_call_init(struct reel_client_call *call, struct reel_channel *channel,
+                           const struct reel_method *method);
+
+// Starts a prepared call. It is completed exactly once, maybe before the return.
+void reel_client_call_start(struct reel_client_call *call, const struct reel_call_options *options,
+                            const struct reel_slice *payload);
+
+// Takes a call out of the channel's list; false when it has ended. Called with the lock held. The
+// caller completes it and drops the list's reference.
+bool reel_client_call_take(struct reel_client_call *call);
+
+// Completes a call that was taken, with a status and no payload, on a thread that is not the
+// transport's; `text` is copied.
+void reel_client_call_end(struct reel_client_call *call, int code, const char *text);
+
+// Sends a call that has been waiting. Called with the lock held; a code when it cannot be sent.
+int reel_client_call_release(struct reel_client_call *call);
+
+// Queues a frame and lets it leave. Called with the lock held.
+int reel_channel_put(struct reel_channel *channel, const struct reel_frame *frame, bool urgent);
+
+// Lets the timer thread look no later than at `at_us`. Called with the lock held.
+void reel_channel_wake_at(struct reel_channel *channel, int64_t at_us);
+
+// stream.c
+
+// A DATA frame. Called without the lock.
+void reel_stream_on_data(struct reel_stream *stream, struct reel_slice payload);
+
+// A CREDIT frame.
+void reel_stream_on_credit(struct reel_stream *stream, uint64_t credit);
+
+// The stream may have become writable. `call` is referenced by the caller.
+void reel_stream_on_writable(struct reel_stream *stream);

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server's life: listen, receive, drain, end.
+#include "libcommon/rpc/server.h"
+
+#include <errno.h>
+#include <nng/nng.h>
+#include <string.h>
+#include <time.h>
+
+#include "libcommon/core/clock.h"
+#include "libcommon/obs/log.h"
+#include "libcommon/rpc/server_internal.h"
+
+enum {
+    DEFAULT_WORKERS = 16,
+    DEFAULT_QUEUED = 1024,
+    DEFAULT_STREAMS = 128,
+    DEFAULT_ARENA_BYTES = 4 << 20,
+    DEFAULT_TIMEOUT_MS = 30000,
+    DRAIN_POLL_US = 5000,
+};
+
+static void apply_defaults(struct reel_server_config *config)
+{
+    if (config->workers == 0)
+        config->workers = DEFAULT_WORKERS;
+    if (config->max_queued == 0)
+        config->max_queued = DEFAULT_QUEUED;
+    if (config->max_streams == 0)
+        config->max_streams = DEFAULT_STREAMS;
+    if (config->max_message_bytes == 0)
+        config->max_message_bytes = REEL_WIRE_DEFAULT_MAX_MESSAGE;
+    if (config->call_arena_bytes == 0)
+        config->call_arena_bytes = DEFAULT_ARENA_BYTES;
+    if (config->default_timeout_ms == 0)
+        config->default_timeout_ms = DEFAULT_TIMEOUT_MS;
+}
+
+int reel_server_new(const struct reel_server_config *config, struct reel_server **ret_server)
+{
+    struct reel_server *server = calloc(1, sizeof(*server));
+    pthread_condattr_t attr;
+
+    if (!server)
+        return -ENOMEM;
+    server->config = *config;
+    apply_defaults(&server->config);
+    server->listeners = calloc(config->n_urls + 1, sizeof(struct reel_listener *));
+    if (!server->listeners) {
+        free(server);
+        return -ENOMEM;
+    }
+    atomic_init(&server->serving, true);
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    reel_idmap_init(&server->sessions);
+    reel_health_mount(server);
+    *ret_server = server;
+    return 0;
+}
+
+void reel_server_add(struct reel_server *server, const struct reel_service *service,
+                     const void *impl, void *svc)
+{
+    if (server->n_mounted < REEL_SERVER_MAX_SERVICES)
+        server->mounted[server->n_mounted++] =
+            (struct reel_mounted){.service = service, .impl = impl, .svc = svc};
+}
+
+static void receive(struct reel_server *server, nng_msg *msg)
+{
+    uint32_t pipe = nng_msg_get_pipe(msg).id;
+    struct reel_session *session = reel_session_find(server, pipe);
+    struct reel_inbound *inbound = reel_inbound_new(msg);
+
+    if (session && inbound)
+        reel_session_receive(session, inbound);
+    reel_inbound_unref(inbound);
+    if (session)
+        reel_session_unref(session);
+}
+
+// One receive at a time keeps the packets of a connection in order.
+static void on_received(void *arg)
+{
+    struct reel_server *server = arg;
+    nng_socket socket = {.id = server->socket};
+
+    if (nng_aio_result(server->recv_aio) != 0)
+        return; // closed
+    nng_msg *msg = nng_aio_get_msg(server->recv_aio);
+    nng_aio_set_msg(server->recv_aio, NULL);
+    receive(server, msg);
+    nng_recv_aio(socket, server->recv_aio);
+}
+
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct reel_server *server = arg;
+
+    if (event == NNG_PIPE_EV_ADD_PRE && !reel_session_open(server, (uint32_t)nng_pipe_id(pipe)))
+        nng_pipe_close(pipe);
+    else if (event == NNG_PIPE_EV_REM_POST)
+        reel_session_close(server, (uint32_t)nng_pipe_id(pipe));
+}
+
+static int open_socket(struct reel_server *server)
+{
+    int rc = reel_transport_open(REEL_TRANSPORT_SERVER, server->config.max_message_bytes,
+                                 &server->socket);
+
+    if (rc != 0)
+        return rc;
+    server->opened = true;
+    nng_socket socket = {.id = server->socket};
+    int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, on_pipe, server);
+    if (rv == 0)
+        rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, server);
+    if (rv == 0)
+        rv = nng_aio_alloc(&server->recv_aio, on_received, server);
+    if (rv == 0)
+        nng_recv_aio(socket, server->recv_aio);
+    return reel_transport_fault(rv);
+}
+
+static int listen_all(struct reel_server *server)
+{
+    for (size_t i = 0; i < server->config.n_urls; i++) {
+        int rc = reel_listener_open(server->socket, server->config.urls[i], &server->listeners[i]);
+
+        if (rc != 0) {
+            reel_log(REEL_LOG_ERROR, "rpc.listen_failed", REEL_FS("url", server->config.urls[i]),
+                     REEL_FS("fault", strerror(-rc)));
+            return rc;
+        }
+    }
+    return 0;
+}
+
+// Ends everything that runs; what a failed start left half-done as well.
+static void stop(struct reel_server *server)
+{
+    nng_socket socket = {.id = server->socket};
+
+    atomic_store(&server->stopping, true);
+    reel_watchdog_stop(server);
+    if (server->opened) {
+        // Closes the connections, which cancels their calls. Listeners go with the socket.
+        nng_close(socket);
+        server->opened = false;
+    }
+    if (server->recv_aio)
+        nng_aio_stop(server->recv_aio);
+    reel_pool_free(server->workers);
+    reel_pool_free(server->streams);
+    server->workers = NULL;
+    server->streams = NULL;
+    pthread_mutex_lock(&server->lock);
+    while (server->n_sessions > 0)
+        pthread_cond_wait(&server->changed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+    if (server->recv_aio)
+        nng_aio_free(server->recv_aio);
+    server->recv_aio = NULL;
+}
+
+int reel_server_start(struct reel_server *server)
+{
+    int rc = reel_dispatch_index(server);
+
+    if (rc == 0)
+        rc = reel_pool_new("rpc-worker", server->config.workers, server->config.max_queued,
+                           &server->workers);
+    if (rc == 0)
+        rc = reel_pool_new("rpc-stream", server->config.max_streams, 0, &server->streams);
+    if (rc == 0)
+        rc = open_socket(server);
+    if (rc == 0)
+        rc = listen_all(server);
+    if (rc == 0)
+        rc = reel_watchdog_start(server);
+    if (rc != 0)
+        stop(server);
+    return rc;
+}
+
+const char *reel_server_url(const struct reel_server *server, size_t i)
+{
+    return reel_listener_url(server->listeners[i]);
+}
+
+void reel_server_set_serving(struct reel_server *server, bool serving)
+{
+    atomic_store(&server->serving, serving);
+}
+
+static bool await_calls(struct reel_server *server, int64_t deadline_us)
+{
+    struct timespec at = {
+        .tv_sec = deadline_us / 1000000,
+        .tv_nsec = deadline_us % 1000000 * 1000,
+    };
+
+    pthread_mutex_lock(&server->lock);
+    while (server->n_calls > 0 && !reel_deadline_passed(deadline_us))
+        pthread_cond_timedwait(&server->changed, &server->lock, &at);
+    bool done = server->n_calls == 0;
+    pthread_mutex_unlock(&server->lock);
+    return done;
+}
+
+static void check_settled(struct reel_session *session, void *all_settled)
+{
+    if (!reel_session_is_settled(session))
+        *(bool *)all_settled = false;
+}
+
+static bool is_settled(struct reel_server *server)
+{
+    bool settled = true;
+
+    reel_session_each(server, check_settled, &settled);
+    return settled;
+}
+
+static bool await_acks(struct reel_server *server, int64_t deadline_us)
+{
+    const struct timespec pause = {.tv_nsec = DRAIN_POLL_US * 1000};
+
+    reel_session_each(server, reel_session_ping, NULL);
+    while (!is_settled(server)) {
+        if (reel_deadline_passed(deadline_us))
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+bool reel_server_drain(struct reel_server *server, int64_t grace_us)
+{
+    int64_t deadline_us = reel_clock_mono_us() + grace_us;
+
+    atomic_store(&server->draining, true);
+    reel_session_each(server, reel_session_goaway, NULL);
+    bool done = await_calls(server, deadline_us);
+    return await_acks(server, deadline_us) && done;
+}
+
+void reel_server_free(struct reel_server *server)
+{
+    if (!server)
+        return;
+    stop(server);
+    for (size_t i = 0; i < server->config.n_urls; i++)
+        reel_listener_close(server->listeners[i]);
+    free(server->listeners);
+    free(server->entries);
+    reel_call_free_all(server);
+    reel_idmap_fini(&server->sessions);
+    pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->changed);
+    free(server);
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the server share: the server, a session for each connection, a call.
+//
+// Locks: the server's guards the table of sessions and the counts, a session's guards its link, its
+// calls and their streams. A session's lock may be held when the server's is taken, never the other
+// way round. Handlers, cancellation of children and callbacks run with no lock held.
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "libcommon/obs/metrics.h"
+#include "libcommon/rpc/call.h"
+#include "libcommon/rpc/flow.h"
+#include "libcommon/rpc/idmap.h"
+#include "libcommon/rpc/listener.h"
+#include "libcommon/rpc/metadata.h"
+#include "libcommon/rpc/pool.h"
+#include "libcommon/rpc/scope.h"
+#include "libcommon/rpc/server.h"
+#include "libcommon/rpc/transport.h"
+
+struct nng_aio;
+
+enum {
+    REEL_SERVER_MAX_SERVICES = 16,
+    REEL_SERVER_KEEP_CALLS = 64,
+    // Streams stop adding to a link on which this much waits.
+    REEL_LINK_SOFT_BYTES = 1 << 20,
+    REEL_LINK_MAX_BYTES = 16 << 20,
+    REEL_HEADER_MAX = 64, // of an NNG message: pipe id and backtrace
+    REEL_RETRY_DRAIN_MS = 1000,
+    REEL_RETRY_BUSY_MS = 100,
+};
+
+struct reel_mounted {
+    const struct reel_service *service;
+    const void *impl;
+    void *svc;
+};
+
+// A method as the dispatcher finds it by path.
+struct reel_entry {
+    const struct reel_method *method;
+    const struct reel_mounted *mounted;
+    struct reel_histogram *latency;
+    _Atomic(struct reel_counter *) counters[REEL_UNAUTHENTICATED + 1];
+};
+
+struct reel_server {
+    struct reel_server_config config;
+    uint32_t socket;
+    struct nng_aio *recv_aio;
+    struct reel_listener **listeners; // config.n_urls of them
+    struct reel_mounted mounted[REEL_SERVER_MAX_SERVICES];
+    unsigned n_mounted;
+    struct reel_entry *entries; // sorted by path
+    size_t n_entries;
+    struct reel_pool *workers;
+    struct reel_pool *streams;
+    atomic_bool draining;
+    atomic_bool stopping;
+    atomic_bool serving;
+    pthread_t watchdog;
+    bool watching;
+    bool opened;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // n_calls, n_sessions, stopping; monotonic
+    struct reel_idmap sessions;
+    size_t n_sessions; // alive, in the table or not
+    size_t n_calls;
+    struct reel_call *free_calls;
+    unsigned n_free_calls;
+};
+
+struct reel_cooked_reply {
+    struct reel_cooked_reply *next;
+    struct nng_msg *msg;
+};
+
+struct reel_session {
+    struct reel_idmap_node node; // id: the pipe's
+    atomic_uint refs;
+    struct reel_server *server;
+    struct nng_aio *send_aio;
+
+    pthread_mutex_t lock;
+    struct reel_link link;
+    struct reel_idmap calls;
+    struct reel_cooked_reply *cooked_first;
+    struct reel_cooked_reply **cooked_last;
+    uint64_t next_cooked_id;
+    uint8_t header[REEL_HEADER_MAX]; // before every message to a multiplexed client
+    size_t header_len;
+    const struct reel_peer_key *peer; // NULL until HELLO was accepted
+    size_t peer_max_message;
+    uint64_t peer_stream_credit;
+    unsigned n_link_waiters; // streams that wait for the link to drain
+    bool multiplexed;
+    bool sending;
+    bool corked; // a packet is being read: what it leads to leaves together
+    bool closed;
+};
+
+// Where the answer to a request goes.
+struct reel_return_address {
+    uint64_t call_id;
+    bool cooked;
+    size_t header_len; // cooked only
+    uint8_t header[REEL_HEADER_MAX];
+};
+
+struct reel_call {
+    struct reel_task task;
+    struct reel_idmap_node node;
+    atomic_uint refs;
+    struct reel_call *next_free;
+    struct reel_server *server;
+    struct reel_session *session;
+    struct reel_entry *entry;
+    const struct reel_peer_key *peer;
+    struct reel_return_address address;
+    struct reel_inbound *inbound; // holds `payload`
+    struct reel_slice payload;
+    bool has_payload;
+    struct reel_arena arena;
+    int64_t started_us;
+    int64_t deadline_us;
+    struct reel_metadata *metadata;
+    size_t n_metadata;
+    const char *user_id;
+    const char *session_id;
+    const char *request_id;
+    atomic_int ended; // 0, or the code that ended the call from outside
+    _Atomic(struct reel_scope *) scope;
+
+    // The failure, as the handler tells it.
+    char *text;
+    struct reel_violation *violations;
+    size_t n_violations;
+    uint32_t retry_after_ms;
+
+    // Streaming; under the session's lock.
+    pthread_cond_t event; // monotonic
+    struct reel_flow flow;
+};
+
+// session.c
+
+// A session for a new connection, in the server's table; NULL when memory is out.
+struct reel_session *reel_session_open(struct reel_server *server, uint32_t pipe);
+
+// The connection is gone: cancels its calls and takes it out of the table.
+void reel_session_close(struct reel_server *server, uint32_t pipe);
+
+// The session of a connection with a reference, or NULL.
+struct reel_session *reel_session_find(struct reel_server *server, uint32_t pipe);
+
+// Drops a reference.
+void reel_session_unref(struct reel_session *session);
+
+// Acts on a packet; called from the receiving thread only.
+void reel_session_receive(struct reel_session *session, struct reel_inbound *inbound);
+
+// Sends a frame to the client of `address`, at once unless the session is corked.
+void reel_session_reply(struct reel_session *session, const struct reel_return_address *address,
+                        const struct reel_frame *frame);
+
+// Queues a frame on a multiplexed session and lets it leave. Called with the session's lock held.
+int reel_session_put(struct reel_session *session, const struct reel_frame *frame, bool urgent);
+
+// Calls `fn` for every session of the server, with a reference and no lock held.
+void reel_session_each(struct reel_server *server,
+                       void (*fn)(struct reel_session *session, void *arg), void *arg);
+
+// GOAWAY to a multiplexed client.
+void reel_session_goaway(struct reel_session *session, void *unused);
+
+// Asks a multiplexed client to acknowledge what it has.
+void reel_session_ping(struct reel_session *session, void *unused);
+
+// Whether everything sent has been acknowledged, or never will be.
+bool reel_session_is_settled(struct reel_session *session);
+
+// dispatch.c
+
+// Takes a REQUEST frame to its handler, or refuses it. Called from the receiving thread.
+void reel_dispatch_request(struct reel_session *session, struct reel_inbound *inbound,
+                           const struct reel_peer_key *peer, const struct reel_frame *frame,
+                           const struct reel_return_address *address);
+
+// Makes the table of methods from the mounted services.
+int reel_dispatch_index(struct reel_server *server);
+
+// call.c
+
+// An empty call of the session, with one reference; NULL when memory is out.
+struct reel_call *reel_call_take(struct reel_session *session);
+
+// Drops a reference; the last one gives the call back to the server.
+void reel_call_unref(struct reel_call *call);
+
+// Frees the server's unused calls.
+void reel_call_free_all(struct reel_server *server);
+
+// Ends a call from outside with CANCELLED or the like: wakes its handler, cancels its children.
+void reel_call_cancel(struct reel_call *call, int code);
+
+// Copies the metadata of a frame into the call, dropping what the peer may not say. REEL_OK or the
+// code of a refusal, whose text is set.
+int reel_call_set_metadata(struct reel_call *call, const struct reel_frame *frame);
+
+// The scope of the call's children, made when first asked for; NULL when memory is out.
+struct reel_scope *reel_call_scope(struct reel_call *call);
+
+// Waits until something happens to the call, at most `timeout_us`. False when it is over.
+bool reel_call_wait(struct reel_call *call, int64_t timeout_us);
+
+// Unpacks and validates bytes into `arena`. REEL_OK, or a code whose text and violations are set.
+int reel_call_unpack(struct reel_call *call, struct reel_arena *arena,
+                     const ProtobufCMessageDescriptor *descriptor, struct reel_slice payload,
+                     ProtobufCMessage **ret_message);
+
+// health.c
+
+// Mounts the health service, which every server provides.
+void reel_health_mount(struct reel_server *server);
+
+// watchdog.c
+
+// Whether a server listens and answers at `url`: dials it anew and pings it, for at most
+// `timeout_ms`. Must not be called from a callback.
+bool reel_watchdog_probe(const char *url, int timeout_ms);
+
+// Starts the thread that probes the server's listeners and heals them.
+int reel_watchdog_start(struct reel_server *server);
+
+// Stops it; `server->stopping` is set. Fine when it was not started.
+void reel_watchdog_stop(struct reel_server *server);

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libcommon/rpc/transport.h"
+
+#include <errno.h>
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <string.h>
+
+// NNG waits a random time up to the first before it dials again, doubling up to the second.
+enum { RECONNECT_MIN_MS = 50, RECONNECT_MAX_MS = 1000 };
+
+int reel_transport_fault(int nng_error)
+{
+    static const struct {
+        int nng;
+        int fault;
+    } table[] = {
+        {NNG_ENOMEM, ENOMEM},
+        {NNG_EINVAL, EINVAL},
+        {NNG_EADDRINVAL, EINVAL},
+        {NNG_ENOTSUP, EINVAL},
+        {NNG_EBUSY, EBUSY},
+        {NNG_ETIMEDOUT, ETIMEDOUT},
+        {NNG_ECONNREFUSED, ECONNREFUSED},
+        {NNG_ECLOSED, EPIPE},
+        {NNG_EAGAIN, EAGAIN},
+        {NNG_EADDRINUSE, EADDRINUSE},
+        {NNG_ENOENT, ENOENT},
+        {NNG_EUNREACHABLE, EHOSTUNREACH},
+        {NNG_EPERM, EACCES},
+        {NNG_EMSGSIZE, EMSGSIZE},
+        {NNG_ECONNABORTED, ECONNABORTED},
+        {NNG_ECONNRESET, ECONNRESET},
+        {NNG_ECANCELED, ECANCELED},
+        {NNG_ENOFILES, EMFILE},
+    };
+
+    if (nng_error == 0)
+        return 0;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(table); i++)
+        if (table[i].nng == nng_error)
+            return -table[i].fault;
+    return nng_error & NNG_ESYSERR ? -(nng_error & ~NNG_ESYSERR) : -EIO;
+}
+
+int reel_transport_open(enum reel_transport_role role, size_t max_message_bytes,
+                        uint32_t *ret_socket)
+{
+    nng_socket socket;
+    size_t recv_max = max_message_bytes + 2 * REEL_WIRE_SLACK;
+    int rv =
+        role == REEL_TRANSPORT_CLIENT ? nng_req0_open_raw(&socket) : nng_rep0_open_raw(&socket);
+
+    if (rv != 0)
+        return reel_transport_fault(rv);
+    rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, recv_max);
+    if (rv == 0)
+        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
+    if (rv == 0)
+        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
+    if (rv != 0) {
+        nng_close(socket);
+        return reel_transport_fault(rv);
+    }
+    *ret_socket = socket.id;
+    return 0;
+}
+
+struct reel_inbound *reel_inbound_new(struct nng_msg *msg)
+{
+    struct reel_inbound *inbound = malloc(sizeof(*inbound));
+
+    if (!inbound) {
+        nng_msg_free(msg);
+        return NULL;
+    }
+    atomic_init(&inbound->refs, 1);
+    inbound->msg = msg;
+    return inbound;
+}
+
+struct reel_inbound *reel_inbound_ref(struct reel_inbound *inbound)
+{
+    atomic_fetch_add_explicit(&inbound->refs, 1, memory_order_relaxed);
+    return inbound;
+}
+
+void reel_inbound_unref(struct reel_inbound *inbound)
+{
+    if (!inbound || atomic_fetch_sub_explicit(&inbound->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    nng_msg_free(inbound->msg);
+    free(inbound);
+}
+
+static struct nng_msg *new_message(size_t size, const void *header, size_t header_len)
+{
+    nng_msg *msg;
+
+    if (nng_msg_alloc(&msg, size) != 0)
+        return NULL;
+    if (nng_msg_header_append(msg, header, header_len) != 0) {
+        nng_msg_free(msg);
+        return NULL;
+    }
+    return msg;
+}
+
+struct nng_msg *reel_transport_take(struct reel_link *link, const void *header, size_t header_len)
+{
+    size_t size = reel_link_measure(link);
+
+    if (size == 0)
+        return NULL;
+    nng_msg *msg = new_message(size, header, header_len);
+    if (msg)
+        reel_link_take(link, nng_msg_body(msg));
+    return msg;
+}
+
+struct nng_msg *reel_transport_single(const struct reel_frame *frame, const void *header,
+                                      size_t header_len)
+{
+    REEL_AUTO(reel_buf_fini) struct reel_buf buf;
+    uint8_t head[REEL_PACKET_HEAD_MAX];
+
+    reel_buf_init(&buf, SIZE_MAX / 2);
+    reel_buf_add(&buf, head, reel_packet_head(head, 0));
+    reel_frame_write(&buf, frame);
+    if (buf.failed)
+        return NULL;
+    nng_msg *msg = new_message(buf.len, header, header_len);
+    if (msg)
+        memcpy(nng_msg_body(msg), buf.data, buf.len);
+    return msg;
+}

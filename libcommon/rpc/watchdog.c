@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server watches its own listeners from outside, as a client would see them.
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <string.h>
+#include <time.h>
+
+#include "libcommon/core/clock.h"
+#include "libcommon/obs/log.h"
+#include "libcommon/rpc/server_internal.h"
+
+enum {
+    INTERVAL_MS = 500,
+    FIRST_PROBE_MS = 400,
+    // A machine that is merely busy gets a second, longer chance before connections are cut.
+    SECOND_PROBE_MS = 600,
+    // Replies on their way get this long before a TCP listener takes its connections with it.
+    SETTLE_MS = 200,
+};
+
+static int configure(nng_socket socket, const char *url, int timeout_ms)
+{
+    int rv = nng_socket_set_ms(socket, NNG_OPT_SENDTIMEO, timeout_ms);
+
+    if (rv == 0)
+        rv = nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO, timeout_ms);
+    if (rv == 0)
+        rv = nng_socket_set_ms(socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
+    if (rv == 0)
+        rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 4096);
+    return rv == 0 ? nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK) : rv;
+}
+
+static bool exchange(nng_socket socket)
+{
+    struct reel_frame ping = {.kind = REEL_FRAME_PING, .call_id = 1};
+    nng_msg *msg = reel_transport_single(&ping, NULL, 0);
+
+    if (!msg)
+        return false;
+    if (nng_sendmsg(socket, msg, 0) != 0) {
+        nng_msg_free(msg);
+        return false;
+    }
+    if (nng_recvmsg(socket, &msg, 0) != 0)
+        return false;
+    nng_msg_free(msg);
+    return true;
+}
+
+bool reel_watchdog_probe(const char *url, int timeout_ms)
+{
+    nng_socket socket;
+
+    if (nng_req0_open(&socket) != 0)
+        return true; // out of descriptors: no verdict on the listener
+    bool alive = configure(socket, url, timeout_ms) == 0 && exchange(socket);
+    nng_close(socket);
+    return alive;
+}
+
+// Waits on the server's condition; called with its lock held. False when it stops.
+static bool sleep_ms(struct reel_server *server, int ms)
+{
+    int64_t until_us = reel_deadline_in_us((int64_t)ms * 1000);
+    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+
+    while (!atomic_load(&server->stopping) && !reel_deadline_passed(until_us))
+        pthread_cond_timedwait(&server->changed, &server->lock, &at);
+    return !atomic_load(&server->stopping);
+}
+
+static void settle(struct reel_server *server)
+{
+    int64_t until_us = reel_deadline_in_us(SETTLE_MS * 1000);
+
+    pthread_mutex_lock(&server->lock);
+    while (server->n_calls > 0 && !reel_deadline_passed(until_us))
+        if (!sleep_ms(server, 10))
+            break;
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void check(struct reel_server *server, struct reel_listener *listener)
+{
+    const char *url = reel_listener_url(listener);
+
+    if (!reel_listener_is_mortal(listener) || reel_watchdog_probe(url, FIRST_PROBE_MS) ||
+        atomic_load(&server->stopping) || reel_watchdog_probe(url, SECOND_PROBE_MS))
+        return;
+    settle(server);
+    int rc = reel_listener_revive(listener);
+    reel_log(REEL_LOG_WARN, "rpc.listener_revived", REEL_FS("url", url),
+             REEL_FS("fault", rc == 0 ? NULL : strerror(-rc)));
+}
+
+static void *watch(void *arg)
+{
+    struct reel_server *server = arg;
+    bool going = true;
+
+    pthread_setname_np(pthread_self(), "rpc-watchdog");
+    while (going) {
+        for (size_t i = 0; i < server->config.n_urls && !atomic_load(&server->stopping); i++)
+            check(server, server->listeners[i]);
+        pthread_mutex_lock(&server->lock);
+        going = sleep_ms(server, INTERVAL_MS);
+        pthread_mutex_unlock(&server->lock);
+    }
+    return NULL;
+}
+
+int reel_watchdog_start(struct reel_server *server)
+{
+    int rc = pthread_create(&server->watchdog, NULL, watch, server);
+
+    server->watching = rc == 0;
+    return -rc;
+}
+
+void reel_watchdog_stop(struct reel_server *server)
+{
+    if (!server->watching)
+        return;
+    pthread_mutex_lock(&server->lock);
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+    pthread_join(server->watchdog, NULL);
+    server->watching = false;
+}
