@@ -14,7 +14,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newUser, TERMINAL } from '../e2e/lib/client.mjs';
-import { startStack, SERVICES } from '../e2e/lib/stack.mjs';
+import { startStack, SERVICES, UNLIMITED } from '../e2e/lib/stack.mjs';
 
 const KILLS = Number(process.env.CHAOS_KILLS ?? 20);
 const UPLOADS = Number(process.env.CHAOS_UPLOADS ?? 100);
@@ -167,8 +167,8 @@ async function audit(stack, user, ledger) {
 }
 
 test(`kill -9 of every process, ${KILLS} times each, seed ${SEED}`, { timeout: 900000 }, async (t) => {
-  const unlimited = { REEL_RATE_AUTH: '100000/1m', REEL_RATE_UPLOAD: '100000/1m', REEL_RATE_OPERATION: '100000/1m', REEL_RATE_DEFAULT: '100000/1m' };
-  const stack = await startStack({ gateway: unlimited, job: { REEL_JOB_ATTEMPTS: '25', REEL_JOB_BACKOFF_MS: '200', REEL_JOB_LOCK_MS: '3000' } });
+  const unlimited = { REEL_RATE_LIMITS: UNLIMITED };
+  const stack = await startStack({ gateway: unlimited, job: { REEL_JOB_ATTEMPTS: '25', REEL_JOB_BACKOFF_MS: '200', REEL_JOB_LOCK_MS: '3000', REEL_JOB_SWEEP_MS: '1000', REEL_JOB_MAX_CRASHES: '25', REEL_JOB_MAX_STALLED: '25' } });
   t.after(() => stack.stop());
   const rand = random(SEED);
   const files = clips(stack.dir);

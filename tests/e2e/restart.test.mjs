@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newUser } from './lib/client.mjs';
-import { startStack } from './lib/stack.mjs';
+import { startStack, UNLIMITED } from './lib/stack.mjs';
 
 const ROUTES = {
   user: ['/api/auth/user'],
@@ -40,7 +40,7 @@ async function untilOk(user, route, since) {
 }
 
 test('SIGTERM and restart of one service under load', { timeout: 120000 }, async (t) => {
-  const stack = await startStack({ gateway: { REEL_RATE_DEFAULT: '1000000/1m' } });
+  const stack = await startStack({ gateway: { REEL_RATE_LIMITS: UNLIMITED } });
   t.after(() => stack.stop());
   const user = await newUser(stack.url);
 
