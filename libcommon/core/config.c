@@ -213,12 +213,12 @@ static void print_help(const struct loader *l, const char *purpose)
     printf("  --help\n      show this\n");
 }
 
-static bool asks_for_help(int argc, char **argv)
+static bool has_flag(int argc, char **argv, const char *flag)
 {
     for (int i = 1; i < argc && strncmp(argv[i], "-", 1) == 0; i++) {
         if (strcmp(argv[i], "--") == 0)
             return false;
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+        if (strcmp(argv[i], flag) == 0)
             return true;
     }
     return false;
@@ -258,8 +258,12 @@ int reel_config_load(const char *program, const char *purpose, const struct reel
     struct loader l = {
         .program = program, .items = items, .n_items = n_items, .settings = settings};
 
-    if (asks_for_help(argc, argv)) {
+    if (has_flag(argc, argv, "--help") || has_flag(argc, argv, "-h")) {
         print_help(&l, purpose);
+        return REEL_CANCELLED;
+    }
+    if (has_flag(argc, argv, "--help-markdown")) {
+        reel_config_markdown(stdout, items, n_items);
         return REEL_CANCELLED;
     }
 

@@ -34,8 +34,9 @@ struct reel_config_item {
 // Fills `settings` (a struct whose fields the items' offsets name) from defaults, environment and
 // argv. Strings are borrowed from the environment, argv or the table: they live as long as the
 // process. On a bad setting prints what is wrong to stderr and returns REEL_INVALID_ARGUMENT.
-// For --help prints the table to stdout and returns REEL_CANCELLED: the caller exits 0. The first
-// argument that is not a flag ends the flags; its index goes to *ret_rest unless ret_rest is NULL.
+// For --help prints the table to stdout (for --help-markdown as docs/operations.md has it) and
+// returns REEL_CANCELLED: the caller exits 0. The first argument that is not a flag ends the flags;
+// its index goes to *ret_rest unless ret_rest is NULL.
 int reel_config_load(const char *program, const char *purpose, const struct reel_config_item *items,
                      size_t n_items, void *settings, int argc, char **argv,
                      int *ret_rest) REEL_MUST_CHECK;

@@ -258,6 +258,17 @@ static void help_lists_every_setting(void **state)
     assert_null(strstr(help, "s3cret"));
 }
 
+static void markdown_help_is_the_table(void **state)
+{
+    (void)state;
+    struct capture c = capture_begin(STDOUT_FILENO);
+    int rc = LOAD("--help-markdown");
+    REEL_AUTO(reel_freep) char *help = capture_end(&c);
+
+    assert_int_equal(rc, REEL_CANCELLED);
+    assert_memory_equal(help, "| name | flag |", 15);
+}
+
 static void markdown_has_a_row_for_every_setting(void **state)
 {
     (void)state;
@@ -293,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup(arguments_after_the_flags_are_the_callers, clean),
         cmocka_unit_test_setup(a_secret_is_never_shown, clean),
         cmocka_unit_test_setup(help_lists_every_setting, clean),
+        cmocka_unit_test_setup(markdown_help_is_the_table, clean),
         cmocka_unit_test_setup(markdown_has_a_row_for_every_setting, clean),
     };
 
