@@ -375,7 +375,7 @@ static void start(struct reel_call *call)
         return;
     }
     call->task.run = run_task;
-    if (reel_pool_submit(streaming ? server->streams : server->workers, &call->task))
+    if (reel_threads_submit(streaming ? server->streams : server->workers, &call->task))
         return;
     reel_call_retry_after_ms(call, REEL_RETRY_BUSY_MS);
     int rc = streaming ? reel_call_fail(call, REEL_RESOURCE_EXHAUSTED,

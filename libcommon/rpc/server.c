@@ -154,8 +154,8 @@ static void stop(struct reel_server *server)
     }
     if (server->recv_aio)
         nng_aio_stop(server->recv_aio);
-    reel_pool_free(server->workers);
-    reel_pool_free(server->streams);
+    reel_threads_free(server->workers);
+    reel_threads_free(server->streams);
     server->workers = NULL;
     server->streams = NULL;
     pthread_mutex_lock(&server->lock);
@@ -172,10 +172,10 @@ int reel_server_start(struct reel_server *server)
     int rc = reel_dispatch_index(server);
 
     if (rc == 0)
-        rc = reel_pool_new("rpc-worker", server->config.workers, server->config.max_queued,
-                           &server->workers);
+        rc = reel_threads_new("rpc-worker", server->config.workers, server->config.max_queued,
+                              &server->workers);
     if (rc == 0)
-        rc = reel_pool_new("rpc-stream", server->config.max_streams, 0, &server->streams);
+        rc = reel_threads_new("rpc-stream", server->config.max_streams, 0, &server->streams);
     if (rc == 0)
         rc = open_socket(server);
     if (rc == 0)

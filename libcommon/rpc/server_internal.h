@@ -15,9 +15,9 @@
 #include "libcommon/rpc/idmap.h"
 #include "libcommon/rpc/listener.h"
 #include "libcommon/rpc/metadata.h"
-#include "libcommon/rpc/pool.h"
 #include "libcommon/rpc/scope.h"
 #include "libcommon/rpc/server.h"
+#include "libcommon/rpc/threads.h"
 #include "libcommon/rpc/transport.h"
 
 struct nng_aio;
@@ -56,8 +56,8 @@ struct reel_server {
     unsigned n_mounted;
     struct reel_entry *entries; // sorted by path
     size_t n_entries;
-    struct reel_pool *workers;
-    struct reel_pool *streams;
+    struct reel_threads *workers;
+    struct reel_threads *streams;
     atomic_bool draining;
     atomic_bool stopping;
     atomic_bool serving;
