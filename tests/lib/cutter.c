@@ -129,7 +129,7 @@ struct cutter *cutter_start(const char *url, const char *marker, enum cut cut)
     must(c != NULL, "calloc");
     c->marker = marker;
     c->cut = cut;
-    strcpy(c->dir, "/tmp/reel-cutter-XXXXXX");
+    snprintf(c->dir, sizeof(c->dir), "/tmp/reel-cutter-XXXXXX");
     must(mkdtemp(c->dir) != NULL, "mkdtemp");
     read_url(c, url);
     snprintf(own.sun_path, sizeof(own.sun_path), "%s/.s.PGSQL.5432", c->dir);
