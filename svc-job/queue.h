@@ -139,7 +139,7 @@ int queue_renew(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
 
 // Stores and announces progress, 0 to 100. A job that is gone is REEL_OK.
 int queue_progress(struct queue *q, int64_t deadline_us, struct reel_arena *arena, const char *id,
-                   double percent) REEL_MUST_CHECK;
+                   double percent);
 
 // The progress stored for a job, 0 to 100; 0 when there is none or Redis is away.
 double queue_get_progress(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
