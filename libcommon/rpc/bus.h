@@ -20,6 +20,9 @@ int reel_publisher_open(const char *url, struct reel_publisher **ret_publisher) 
 // Stops and frees. NULL is fine.
 void reel_publisher_close(struct reel_publisher *publisher);
 
+// The URL with the port in use. Borrowed.
+const char *reel_publisher_url(const struct reel_publisher *publisher);
+
 // Publishes; never waits for a subscriber. `topic` has no NUL. Any thread.
 int reel_publisher_send(struct reel_publisher *publisher, const char *topic, const uint8_t *payload,
                         size_t payload_len);

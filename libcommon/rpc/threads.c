@@ -38,7 +38,7 @@ int reel_threads_new(const char *name, unsigned max_threads, unsigned max_queued
     return 0;
 }
 
-// The next task, or NULL when the pool stops. Called and returns with the lock held.
+// The next task, or NULL when they stop. Called and returns with the lock held.
 static struct reel_task *next_task(struct reel_threads *threads)
 {
     while (!threads->first) {
