@@ -11,6 +11,7 @@
 #include "libcommon/core/id.h"
 #include "libcommon/obs/log.h"
 #include "libcommon/obs/metrics.h"
+#include "svc-video/events.h"
 #include "svc-video/jobs.h"
 #include "svc-video/model.h"
 #include "svc-video/store.h"
@@ -110,6 +111,13 @@ static void ask_about_stale(struct round *round)
         rc = settle(round, &rows[i]);
 }
 
+// The last event of all may have been dropped, with none after it to show the gap.
+static void catch_up_events(struct round *round)
+{
+    if (events_catch_up(round->svc->events, &round->arena) != REEL_OK)
+        reel_log(REEL_LOG_DEBUG, "reconciler.events_postponed");
+}
+
 static int finish_deletion(struct round *round, const char *video_id)
 {
     struct store db;
@@ -180,10 +188,7 @@ static void remove_abandoned(struct round *round)
 void reconciler_run(struct video_svc *svc)
 {
     static void (*const parts[])(struct round *) = {
-        hand_over_unsent,
-        ask_about_stale,
-        finish_deletions,
-        remove_abandoned,
+        hand_over_unsent, catch_up_events, ask_about_stale, finish_deletions, remove_abandoned,
     };
 
     // Each part on its own: what one cannot reach does not hold up the others.

@@ -2,6 +2,7 @@
 // Finishes what was left half done: by a crash, or while another part was away.
 //
 // - an operation that the job service has not taken over is handed over again;
+// - job events that were dropped on the way are read back;
 // - an operation that has not moved for long is asked about;
 // - a deleted video's jobs are cancelled, its files and then its rows removed;
 // - files that no row knows are removed once their upload cannot be running any more.

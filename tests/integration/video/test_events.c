@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
+#include "libcommon/core/err.h"
+#include "tests/integration/video/lib/service.h"
+#include "tests/lib/cmocka.h"
+
+static const char *operation(struct service *service, int width)
+{
+    const char *video_id = service_video(service, SERVICE_USER_A);
+    Video__OperationResponse *response;
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", width);
+    assert_int_equal(service_call(service, VIDEO_SERVICE_RESIZE, SERVICE_USER_A, &response, NULL,
+                                  "videoId", video_id, "width", text, "height", "180", NULL),
+                     REEL_OK);
+    return response->operation_id;
+}
+
+static void await_status(struct service *service, const char *id, const char *status)
+{
+    service_await(service, status, "SELECT status FROM video_operations WHERE id = '%s'", id);
+}
+
+static void events_move_the_operation(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+
+    fake_jobs_event(service->jobs, id, "waiting", 1, false);
+    fake_jobs_event(service->jobs, id, "active", 2, false);
+    await_status(service, id, "processing");
+    fake_jobs_progress(service->jobs, id, 2, 42.4);
+    service_await(service, "42", "SELECT progress FROM video_operations");
+    fake_jobs_event(service->jobs, id, "completed", 3, false);
+    await_status(service, id, "completed");
+    service_await(service, "5000000000", "SELECT result->>'sizeBytes' FROM video_operations");
+    service_await(service, "3", "SELECT job_version FROM video_operations");
+}
+
+static void replays_change_nothing(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+    const char *marker = operation(service, 640);
+    char *before, *after;
+
+    fake_jobs_event(service->jobs, id, "active", 2, false);
+    fake_jobs_event(service->jobs, id, "failed", 3, false);
+    await_status(service, id, "failed");
+    before =
+        database_sql(service->database,
+                     "SELECT video_operations::text FROM video_operations WHERE id = '%s'", id);
+    for (int i = 0; i < 3; i++) {
+        fake_jobs_replay(service->jobs, 1);
+        fake_jobs_replay(service->jobs, 2);
+    }
+    // The last message on the same socket has passed, so all before it have.
+    fake_jobs_event(service->jobs, marker, "active", 2, false);
+    await_status(service, marker, "processing");
+    after = database_sql(service->database,
+                         "SELECT video_operations::text FROM video_operations WHERE id = '%s'", id);
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+}
+
+static void a_gap_is_read_back(void **state)
+{
+    struct service *service = *state;
+    const char *ids[30];
+
+    for (int i = 0; i < 30; i++)
+        ids[i] = operation(service, 64 + 2 * i);
+    fake_jobs_event(service->jobs, ids[0], "active", 2, false);
+    await_status(service, ids[0], "processing");
+    for (int i = 1; i < 29; i++)
+        fake_jobs_event(service->jobs, ids[i], "completed", 3, true);
+    fake_jobs_event(service->jobs, ids[29], "completed", 3, false);
+    service_await(service, "29",
+                  "SELECT count(*) FROM video_operations WHERE status = 'completed'");
+}
+
+static void events_out_of_order_end_the_same(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+
+    fake_jobs_event(service->jobs, id, "waiting", 1, true);
+    fake_jobs_event(service->jobs, id, "active", 2, true);
+    fake_jobs_event(service->jobs, id, "completed", 3, true);
+    fake_jobs_replay(service->jobs, 3);
+    fake_jobs_replay(service->jobs, 1);
+    fake_jobs_replay(service->jobs, 2);
+    await_status(service, id, "completed");
+    service_await(service, "3", "SELECT job_version FROM video_operations");
+}
+
+static void what_happened_during_a_restart_is_read_back(void **state)
+{
+    struct service *service = *state;
+    const char *first = operation(service, 320);
+    const char *second = operation(service, 640);
+
+    fake_jobs_event(service->jobs, first, "active", 2, false);
+    await_status(service, first, "processing");
+    service_stop_video(service);
+    fake_jobs_event(service->jobs, first, "completed", 3, false);
+    fake_jobs_event(service->jobs, second, "failed", 3, false);
+    service_start_video(service);
+    await_status(service, first, "completed");
+    await_status(service, second, "failed");
+    service_await(service, "told to fail", "SELECT error FROM video_operations WHERE id = '%s'",
+                  second);
+}
+
+static void an_event_that_reached_nobody_is_found_without_another(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+
+    fake_jobs_event(service->jobs, id, "completed", 3, true);
+    await_status(service, id, "completed");
+}
+
+static void a_job_that_is_not_known_is_enqueued_again(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+
+    assert_int_equal(fake_jobs_enqueued(service->jobs, id), 1);
+    fake_jobs_set_state(service->jobs, NULL);
+    free(database_sql(service->database,
+                      "UPDATE video_operations SET updated_at = now() - interval '1 hour'"));
+    service_await(service, "t",
+                  "SELECT enqueued_at > created_at + interval '50 ms'"
+                  " FROM video_operations");
+    assert_true(fake_jobs_enqueued(service->jobs, id) >= 2);
+}
+
+static void a_job_that_ended_unheard_is_asked_about(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+
+    fake_jobs_set_state(service->jobs, "cancelled");
+    free(database_sql(service->database,
+                      "UPDATE video_operations SET updated_at = now() - interval '1 hour'"));
+    await_status(service, id, "cancelled");
+}
+
+int main(int argc, char **argv)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(events_move_the_operation, service_start, service_stop),
+        cmocka_unit_test_setup_teardown(replays_change_nothing, service_start, service_stop),
+        cmocka_unit_test_setup_teardown(a_gap_is_read_back, service_start, service_stop),
+        cmocka_unit_test_setup_teardown(events_out_of_order_end_the_same, service_start,
+                                        service_stop),
+        cmocka_unit_test_setup_teardown(what_happened_during_a_restart_is_read_back, service_start,
+                                        service_stop),
+        cmocka_unit_test_setup_teardown(an_event_that_reached_nobody_is_found_without_another,
+                                        service_start, service_stop),
+        cmocka_unit_test_setup_teardown(a_job_that_is_not_known_is_enqueued_again, service_start,
+                                        service_stop),
+        cmocka_unit_test_setup_teardown(a_job_that_ended_unheard_is_asked_about, service_start,
+                                        service_stop),
+    };
+
+    (void)argc;
+    database_need(argv);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
