@@ -7,6 +7,7 @@
 
 #include "libcommon/core/err.h"
 #include "libcommon/core/validate.h"
+#include "proto/user.reel.h"
 #include "tests/fixtures/sample.pb-c.h"
 #include "tests/lib/cmocka.h"
 
@@ -374,6 +375,25 @@ static void violations_stop_at_sixteen(void **state)
     assert_int_equal(n_said, REEL_VALIDATE_MAX_VIOLATIONS);
 }
 
+static void the_generated_rules_of_a_service_are_understood(void **state)
+{
+    User__RegisterRequest m = USER__REGISTER_REQUEST__INIT;
+
+    (void)state;
+    m.username = (char[]){"a!"};
+    m.password = (char[]){"short"};
+    assert_int_equal(check_with(user_service.rules, user_service.n_rules, &m),
+                     REEL_INVALID_ARGUMENT);
+    assert_string_equal(said, "username: must be at least 3 bytes long; it has 2\n"
+                              "username: may have only the characters A-Za-z0-9._-\n"
+                              "email: is required\n"
+                              "password: must be at least 8 bytes long; it has 5\n");
+    m.username = (char[]){"ada"};
+    m.email = (char[]){"ada@example.org"};
+    m.password = (char[]){"correct horse"};
+    assert_int_equal(check_with(user_service.rules, user_service.n_rules, &m), REEL_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +414,7 @@ int main(void)
         cmocka_unit_test(times_are_held_to_rfc_3339),
         cmocka_unit_test(lists_have_a_cap_and_rules_for_their_items),
         cmocka_unit_test(violations_stop_at_sixteen),
+        cmocka_unit_test(the_generated_rules_of_a_service_are_understood),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
