@@ -203,7 +203,7 @@ int store_job_get(struct reel_pg *pg, int64_t deadline_us, struct reel_arena *ar
 static bool is_done_already(const struct job_change *change, const struct job_row *row)
 {
     return change->from_version != 0 && row->version == change->from_version + 1 &&
-           row->state == change->to && change->to == JOB_COMPLETED;
+           row->state == change->to && job_state_is_terminal(change->to);
 }
 
 static int update_job(struct reel_pg_conn *conn, struct reel_arena *arena,
