@@ -372,14 +372,14 @@ void reel_subscriber_close(struct reel_subscriber *subscriber)
     pthread_mutex_unlock(&subscriber->lock);
     if (subscriber->running)
         pthread_join(subscriber->thread, NULL);
-    if (subscriber->socket != 0)
-        nng_close(socket);
     if (subscriber->recv_aio) {
         nng_aio_stop(subscriber->recv_aio);
         if (nng_aio_result(subscriber->recv_aio) == 0 && nng_aio_get_msg(subscriber->recv_aio))
             nng_msg_free(nng_aio_get_msg(subscriber->recv_aio));
         nng_aio_free(subscriber->recv_aio);
     }
+    if (subscriber->socket != 0)
+        nng_close(socket);
     pthread_mutex_destroy(&subscriber->lock);
     pthread_cond_destroy(&subscriber->changed);
     free(subscriber);

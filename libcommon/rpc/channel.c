@@ -681,12 +681,13 @@ static void stop_transport(struct reel_channel *channel)
 {
     nng_socket socket = {.id = channel->socket};
 
-    if (channel->socket != 0)
-        nng_close(socket);
+    // Before the socket: an operation begun while it closes would be left on a queue that is freed.
     if (channel->recv_aio)
         nng_aio_stop(channel->recv_aio);
     if (channel->send_aio)
         nng_aio_stop(channel->send_aio);
+    if (channel->socket != 0)
+        nng_close(socket);
     if (channel->dialing_started)
         pthread_join(channel->dialing, NULL);
 }

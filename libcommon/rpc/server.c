@@ -147,13 +147,13 @@ static void stop(struct reel_server *server)
 
     atomic_store(&server->stopping, true);
     reel_watchdog_stop(server);
-    if (server->opened) {
-        // Closes the connections, which cancels their calls. Listeners go with the socket.
-        nng_close(socket);
-        server->opened = false;
-    }
+    // Before the socket: an operation begun while it closes would be left on a queue that is freed.
     if (server->recv_aio)
         nng_aio_stop(server->recv_aio);
+    reel_session_each(server, reel_session_shut, NULL);
+    if (server->opened)
+        nng_close(socket); // and with it the connections and listeners
+    server->opened = false;
     reel_threads_free(server->workers);
     reel_threads_free(server->streams);
     server->workers = NULL;

@@ -154,6 +154,9 @@ struct reel_session *reel_session_open(struct reel_server *server, uint32_t pipe
 // The connection is gone: cancels its calls and takes it out of the table.
 void reel_session_close(struct reel_server *server, uint32_t pipe);
 
+// Cancels every call of a session and lets nothing more in or out.
+void reel_session_shut(struct reel_session *session, void *unused);
+
 // The session of a connection with a reference, or NULL.
 struct reel_session *reel_session_find(struct reel_server *server, uint32_t pipe);
 

@@ -159,10 +159,11 @@ static void collect_call(struct reel_idmap_node *node, void *arg)
     each->calls[each->n++] = call;
 }
 
-// Cancels every call of a session that is closed, so no call is added meanwhile.
-static void cancel_calls(struct reel_session *session)
+void reel_session_shut(struct reel_session *session, void *unused)
 {
     struct each_call each = {0};
+
+    (void)unused;
 
     pthread_mutex_lock(&session->lock);
     session->closed = true;
@@ -185,7 +186,7 @@ void reel_session_close(struct reel_server *server, uint32_t pipe)
     if (!node)
         return;
     struct reel_session *session = REEL_CONTAINER_OF(node, struct reel_session, node);
-    cancel_calls(session);
+    reel_session_shut(session, NULL);
     reel_session_unref(session);
 }
 
