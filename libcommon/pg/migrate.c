@@ -59,6 +59,9 @@ static int apply_one(struct reel_pg_conn *conn, struct reel_arena *arena, const 
     }
 
     rc = reel_pg_conn_simple(conn, migration->sql);
+    // A text that commits by itself could be applied half and not be recorded.
+    if (rc == REEL_OK && !reel_pg_conn_in_transaction(conn))
+        rc = -EINVAL;
     if (rc == REEL_OK)
         rc = reel_pg_exec(conn, arena, record_sql, 3, params, NULL);
     return rc == REEL_OK ? reel_pg_commit(conn) : rc;

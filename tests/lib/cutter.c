@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/lib/must.h"
+
 struct cutter {
     char dir[32];
     char conninfo[1024];
@@ -22,14 +24,6 @@ struct cutter {
     int stop_pipe[2];
     pthread_t thread;
 };
-
-static void must(bool ok, const char *what)
-{
-    if (!ok) {
-        perror(what);
-        abort();
-    }
-}
 
 // Lets bytes pass until the marker, the end of either side, or the stop. False: stop.
 static bool pump(struct cutter *c, int client, int server)

@@ -10,6 +10,9 @@
 #include "libcommon/pg/pg.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/cutter.h"
+#include "tests/lib/own_database.h"
+
+static struct own_database *database;
 
 struct fixture {
     const char *url;
@@ -20,15 +23,6 @@ struct fixture {
 static int64_t in_ms(int ms)
 {
     return reel_deadline_in_us(ms * INT64_C(1000));
-}
-
-static const char *database_url(void)
-{
-    const char *url = getenv("DATABASE_URL");
-
-    if (!url || !*url)
-        fail_msg("DATABASE_URL is not set: run this test through tests/lib/with-services.sh");
-    return url;
 }
 
 static struct reel_pg *new_pool(const char *url, unsigned max_connections, uint32_t lock_ms)
@@ -62,7 +56,7 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    f->url = database_url();
+    f->url = own_database_url(database);
     reel_arena_init(&f->arena, 1 << 20);
     f->pg = new_pool(f->url, 4, 0);
     exec_ok(f, "DROP TABLE IF EXISTS test_pg");
@@ -253,7 +247,7 @@ static void an_open_transaction_is_rolled_back_when_given_back(void **state)
     assert_null(conn);
     assert_int_equal(count(f, "SELECT count(*) FROM test_pg"), 0);
     assert_int_equal(count(f, "SELECT count(*) FROM pg_stat_activity"
-                              " WHERE application_name = 'test_pg'"
+                              " WHERE application_name = 'test_pg' AND datname = current_database()"
                               " AND state LIKE 'idle in transaction%'"),
                      0);
 }
@@ -401,7 +395,8 @@ static void idle_connections_killed_by_a_restart_are_replaced_unseen(void **stat
         reel_pg_give(&conns[i]);
     // With a timeout pg_terminate_backend waits until the backend is gone.
     exec_ok(f, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-               " WHERE application_name = 'test_pg' AND pid <> pg_backend_pid()");
+               " WHERE application_name = 'test_pg' AND datname = current_database() AND pid <> "
+               "pg_backend_pid()");
     for (int i = 0; i < 4; i++)
         assert_int_equal(reel_pg_query(idle, in_ms(5000), &f->arena, "SELECT 1", 0, NULL, NULL),
                          REEL_OK);
@@ -521,8 +516,23 @@ static void many_threads_share_few_connections(void **state)
         pthread_join(threads[i], NULL);
         assert_int_equal(workers[i].n_ok, 50);
     }
-    assert_true(count(f, "SELECT count(*) FROM pg_stat_activity"
-                         " WHERE application_name = 'test_pg'") <= 4);
+    assert_true(count(f,
+                      "SELECT count(*) FROM pg_stat_activity"
+                      " WHERE application_name = 'test_pg' AND datname = current_database()") <= 4);
+}
+
+static int create_database(void **state)
+{
+    (void)state;
+    database = own_database_create();
+    return 0;
+}
+
+static int drop_database(void **state)
+{
+    (void)state;
+    own_database_drop(database);
+    return 0;
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -556,5 +566,5 @@ int main(void)
         CASE(many_threads_share_few_connections),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, create_database, drop_database);
 }
