@@ -75,11 +75,34 @@ static bool add_simple_real(struct reel_buf *out, double value)
     return true;
 }
 
+// Up to six decimals, as most reals in answers have: the quotient of two exact numbers is rounded
+// once, as reading the text would be, so equality proves the text exact.
+static bool add_short_real(struct reel_buf *out, double value)
+{
+    char decimals[] = ".000000";
+
+    if (fabs(value) >= 1e9 || fabs(value) < 1e-3)
+        return false;
+
+    uint64_t digits = (uint64_t)(fabs(value) * 1e6 + 0.5);
+    if ((double)digits / 1e6 != fabs(value))
+        return false;
+    uint64_t rest = digits % 1000000;
+    size_t n = 6;
+    for (size_t i = n; i > 0; i--, rest /= 10)
+        decimals[i] = (char)('0' + rest % 10);
+    while (decimals[n] == '0')
+        n--;
+    add_decimal(out, digits / 1000000, value < 0);
+    reel_buf_add(out, decimals, n + 1);
+    return true;
+}
+
 void reel_json_add_double(struct reel_buf *out, double value)
 {
     char text[REAL_CHARS];
 
-    if (add_simple_real(out, value))
+    if (add_simple_real(out, value) || add_short_real(out, value))
         return;
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, value);
