@@ -142,6 +142,22 @@ static void a_full_buffer_is_resource_exhausted(void **state)
     }
 }
 
+static void nesting_past_the_limit_is_a_fault(void **state)
+{
+    Sample__Chain chain[REEL_PBJSON_MAX_DEPTH + 1];
+    REEL_AUTO(reel_buf_fini) struct reel_buf out;
+
+    (void)state;
+    reel_buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(chain); i++)
+        sample__chain__init(&chain[i]);
+    for (size_t i = 0; i + 2 < REEL_ARRAY_SIZE(chain); i++)
+        chain[i].next = &chain[i + 1];
+    assert_int_equal(reel_pbjson_write(&chain[0].base, &out), REEL_OK);
+    chain[REEL_PBJSON_MAX_DEPTH - 1].next = &chain[REEL_PBJSON_MAX_DEPTH];
+    assert_int_equal(reel_pbjson_write(&chain[0].base, &out), REEL_INTERNAL);
+}
+
 static Sample__Everything *parse(struct reel_arena *arena, const char *text)
 {
     struct reel_pbjson_error error;
@@ -204,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_null_string_is_written_as_empty),
         cmocka_unit_test(a_timestamp_out_of_range_is_a_fault),
         cmocka_unit_test(a_full_buffer_is_resource_exhausted),
+        cmocka_unit_test(nesting_past_the_limit_is_a_fault),
         cmocka_unit_test(what_is_written_reads_back_the_same),
     };
 

@@ -394,6 +394,22 @@ static void the_generated_rules_of_a_service_are_understood(void **state)
     assert_int_equal(check_with(user_service.rules, user_service.n_rules, &m), REEL_OK);
 }
 
+static void nesting_is_bounded(void **state)
+{
+    Sample__Chain chain[40];
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(chain); i++)
+        sample__chain__init(&chain[i]);
+    for (size_t i = 0; i + 1 < 16; i++)
+        chain[i].next = &chain[i + 1];
+    assert_int_equal(check_with(NULL, 0, chain), REEL_OK);
+    for (size_t i = 0; i + 1 < REEL_ARRAY_SIZE(chain); i++)
+        chain[i].next = &chain[i + 1];
+    assert_int_equal(check_with(NULL, 0, chain), REEL_INVALID_ARGUMENT);
+    assert_non_null(strstr(said, ".next: is nested deeper than 16 messages"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +430,7 @@ int main(void)
         cmocka_unit_test(times_are_held_to_rfc_3339),
         cmocka_unit_test(lists_have_a_cap_and_rules_for_their_items),
         cmocka_unit_test(violations_stop_at_sixteen),
+        cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(the_generated_rules_of_a_service_are_understood),
     };
 

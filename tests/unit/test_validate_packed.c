@@ -138,6 +138,38 @@ static void unknown_fields_are_passed_over(void **state)
     assert_int_equal(check("\xf8\x3f\x05", 3), REEL_OK);
 }
 
+// `depth` messages in each other.
+static size_t pack_chain(uint8_t *packed, size_t size, unsigned depth)
+{
+    size_t start = size;
+
+    for (unsigned i = 1; i < depth; i++) {
+        size_t len = size - start;
+
+        assert_true(len < 128);
+        packed[--start] = (uint8_t)len;
+        packed[--start] = 0x0a;
+    }
+    memmove(packed, packed + start, size - start);
+    return size - start;
+}
+
+static void nesting_is_refused_before_anything_recurses(void **state)
+{
+    uint8_t packed[128];
+
+    (void)state;
+    for (unsigned depth = 1; depth < 40; depth++) {
+        size_t n = pack_chain(packed, sizeof(packed), depth);
+        int rc = reel_validate_packed(&sample__chain__descriptor, packed, n, report, NULL);
+
+        assert_int_equal(rc, depth <= 17 ? REEL_OK : REEL_INVALID_ARGUMENT);
+    }
+    assert_string_equal(description, "is nested deeper than 16 messages");
+    assert_string_equal(path, "next.next.next.next.next.next.next.next.next.next.next.next.next."
+                              "next.next.next.next");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +178,7 @@ int main(void)
         cmocka_unit_test(every_cut_is_judged_as_protobuf_c_does),
         cmocka_unit_test(malformed_bytes_are_refused),
         cmocka_unit_test(unknown_fields_are_passed_over),
+        cmocka_unit_test(nesting_is_refused_before_anything_recurses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
