@@ -86,6 +86,16 @@ static bool value_is(const struct guard_header *h, const char *text)
     return strlen(text) == h->value_len && strncasecmp(h->value, text, h->value_len) == 0;
 }
 
+static const char *check_encoding(const struct framing *f, bool http11)
+{
+    if (!http11)
+        return "HTTP/1.0 has no Transfer-Encoding.";
+    if (f->length)
+        return "Content-Length and Transfer-Encoding exclude each other.";
+    return value_is(f->encoding, "chunked") ? NULL
+                                            : "The only Transfer-Encoding accepted is `chunked`.";
+}
+
 static const char *check_framing(const struct guard_request *req, const struct framing *f)
 {
     bool http11 = strcmp(req->version, "HTTP/1.1") == 0;
@@ -93,12 +103,9 @@ static const char *check_framing(const struct guard_request *req, const struct f
         return "Only HTTP/1.1 and HTTP/1.0 are spoken here.";
     if (f->repeated)
         return "Host, Content-Length, Transfer-Encoding and Expect may be sent once only.";
-    if (f->encoding && !http11)
-        return "HTTP/1.0 has no Transfer-Encoding.";
-    if (f->encoding && f->length)
-        return "Content-Length and Transfer-Encoding exclude each other.";
-    if (f->encoding && !value_is(f->encoding, "chunked"))
-        return "The only Transfer-Encoding accepted is `chunked`.";
+    const char *reason = f->encoding ? check_encoding(f, http11) : NULL;
+    if (reason)
+        return reason;
     if (f->length && !is_length(f->length))
         return "Content-Length must be a plain decimal number.";
     if (http11 && !f->host)

@@ -55,7 +55,7 @@ bool multipart_init(struct multipart *parser, const char *content_type)
         !boundary_is_valid(boundary))
         return false;
     memcpy(parser->delimiter, "\r\n--", 4);
-    strcpy(parser->delimiter + 4, boundary);
+    memcpy(parser->delimiter + 4, boundary, strlen(boundary) + 1);
     parser->delimiter_len = 4 + strlen(boundary);
     // The first delimiter may stand at the very start, where no CRLF comes before it.
     parser->matched = 2;
@@ -221,7 +221,7 @@ static bool take_disposition(struct multipart *parser)
             base = s + 1;
     if (strlen(base) >= sizeof(parser->filename))
         return false;
-    strcpy(parser->filename, base);
+    memcpy(parser->filename, base, strlen(base) + 1);
     return true;
 }
 

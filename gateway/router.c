@@ -2,6 +2,7 @@
 #include "gateway/router.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -130,12 +131,9 @@ bool router_find(const struct router *router, const char *verb, const char *path
 
 void router_allow(unsigned allowed, char ret_text[64])
 {
-    ret_text[0] = '\0';
-    for (size_t i = 0; i < REEL_ARRAY_SIZE(verbs); i++) {
-        if (!(allowed & verbs[i].verb))
-            continue;
-        strcat(ret_text, verbs[i].name);
-        strcat(ret_text, ", ");
-    }
-    strcat(ret_text, "OPTIONS");
+    size_t n = 0;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(verbs); i++)
+        if (allowed & verbs[i].verb)
+            n += (size_t)snprintf(ret_text + n, 64 - n, "%s, ", verbs[i].name);
+    snprintf(ret_text + n, 64 - n, "OPTIONS");
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// One asynchronous unary call of a parked request.
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "gateway/request.h"
+#include "libcommon/rpc/channel.h"
+
+// Private; lives in the request's arena.
+struct rpc_wait {
+    struct request *req;
+    const struct reel_method *method;
+    struct reel_client_call *call;
+    bool done;
+    bool lost; // the answer did not fit into memory
+    struct reel_status status;
+    const uint8_t *payload;
+    size_t payload_len;
+};
+
+// Starts a call for the request with its user and trace; NULL when memory is out. The client going
+// away cancels it. Wait with rpc_wait_step, then read `status` and `payload`.
+struct rpc_wait *rpc_start(struct request *req, const struct reel_method *method,
+                           const ProtobufCMessage *message);
+
+// STEP_WAIT until the call has ended, then STEP_NEXT. The call is released then.
+enum step rpc_wait_step(struct rpc_wait *wait);

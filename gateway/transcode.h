@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON over HTTP to protobuf and back, by descriptor.
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "gateway/request.h"
+#include "libcommon/rpc/channel.h"
+
+enum { CALL_METADATA_MAX = 4 };
+
+// The request message from body, path and query. STEP_NEXT with *ret_message (arena), or the answer
+// that says what does not fit.
+enum step transcode_request(struct request *req, ProtobufCMessage **ret_message);
+
+// The answer of a successful call: its message as JSON, with the route's status, Location and
+// cookie.
+enum step transcode_response(struct request *req, const ProtobufCMessage *message);
+
+// Unpacks an answer into the request's arena and transcodes it.
+enum step transcode_payload(struct request *req, const uint8_t *payload, size_t len);
+
+// The metadata of a call made for this request: user, session, request id, trace. Returns how many.
+size_t transcode_metadata(const struct request *req,
+                          struct reel_metadata metadata[CALL_METADATA_MAX]);
+
+// When a call of the request's route must be answered.
+int64_t transcode_deadline_us(const struct request *req, const struct reel_method *method);
