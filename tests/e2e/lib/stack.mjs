@@ -24,7 +24,7 @@ export const SERVICES = ['user', 'job', 'video', 'gateway'];
 // For the gateway's REEL_RATE_LIMITS, in tests that are about something else.
 export const UNLIMITED = 'auth=0/1,validate=0/1,upload=0/1,operation=0/1,default=0/1';
 
-async function freePort() {
+export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
