@@ -17,7 +17,8 @@ enum {
     DEFAULT_STREAMS = 128,
     DEFAULT_ARENA_BYTES = 4 << 20,
     DEFAULT_TIMEOUT_MS = 30000,
-    DRAIN_POLL_US = 5000,
+    DRAIN_POLL_US = 2000,
+    DRAIN_POLLS_A_PING = 25,
 };
 
 static void apply_defaults(struct reel_server_config *config)
@@ -230,10 +231,12 @@ static bool await_acks(struct reel_server *server, int64_t deadline_us)
 {
     const struct timespec pause = {.tv_nsec = DRAIN_POLL_US * 1000};
 
-    reel_session_each(server, reel_session_ping, NULL);
-    while (!is_settled(server)) {
+    // A refusal may follow a ping, so that the ping's answer does not cover it: ask again.
+    for (unsigned i = 0; !is_settled(server); i++) {
         if (reel_deadline_passed(deadline_us))
             return false;
+        if (i % DRAIN_POLLS_A_PING == 0)
+            reel_session_each(server, reel_session_ping, NULL);
         nanosleep(&pause, NULL);
     }
     return true;

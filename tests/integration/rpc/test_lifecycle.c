@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: Apache-2.0
+// Deadlines, cancellation, lost connections, drain: how calls end when something else does.
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "libcommon/core/clock.h"
+#include "tests/integration/rpc/fixture.h"
+
+// Three servers in a row: client -> first -> second -> third.
+struct context {
+    struct fixture third;
+    struct fixture second;
+    struct fixture first;
+    struct reel_channel *channel;
+    struct reel_arena arena;
+};
+
+static int set_up(void **state)
+{
+    struct context *context = calloc(1, sizeof(*context));
+
+    fixture_start(&context->third, NULL, NULL);
+    fixture_start(&context->second, NULL, NULL);
+    context->second.svc.next = fixture_connect(&context->third);
+    fixture_start(&context->first, NULL, NULL);
+    context->first.svc.next = fixture_connect(&context->second);
+    context->channel = fixture_connect(&context->first);
+    reel_arena_init(&context->arena, 1 << 20);
+    *state = context;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct context *context = *state;
+
+    reel_channel_close(context->channel);
+    fixture_stop(&context->first);
+    reel_channel_close(context->first.svc.next);
+    fixture_stop(&context->second);
+    reel_channel_close(context->second.svc.next);
+    fixture_stop(&context->third);
+    reel_arena_fini(&context->arena);
+    free(context);
+    return 0;
+}
+
+struct outcome {
+    atomic_uint done;
+    int code;
+    char message[256];
+    uint32_t retry_after_ms;
+};
+
+static void on_done(void *arg, const struct reel_status *status, const uint8_t *payload,
+                    size_t payload_len)
+{
+    struct outcome *outcome = arg;
+
+    (void)payload;
+    (void)payload_len;
+    outcome->code = status->code;
+    outcome->retry_after_ms = status->retry_after_ms;
+    snprintf(outcome->message, sizeof(outcome->message), "%s", status->message);
+    atomic_fetch_add(&outcome->done, 1);
+}
+
+static struct reel_client_call *start(struct reel_channel *channel, unsigned method,
+                                      const struct reel_call_options *options,
+                                      const ProtobufCMessage *request, struct outcome *outcome)
+{
+    uint8_t packed[256];
+    size_t len = protobuf_c_message_pack(request, packed);
+    struct reel_client_call *call;
+
+    reel_channel_start(channel, &echo_service.methods[method], options, packed, len, on_done,
+                       outcome, &call);
+    return call;
+}
+
+static struct reel_client_call *start_work(struct reel_channel *channel, uint32_t sleep_ms,
+                                           struct outcome *outcome)
+{
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+
+    request.sleep_ms = sleep_ms;
+    request.until_cancelled = sleep_ms == 0;
+    return start(channel, ECHO_SERVICE_WORK, NULL, &request.base, outcome);
+}
+
+static int relay(struct context *context, int64_t timeout_us, Echo__WorkRequest *work,
+                 Echo__WorkResponse **ret_response, struct reel_status *status)
+{
+    struct reel_call_options options = {.deadline_us = reel_deadline_in_us(timeout_us)};
+    Echo__RelayRequest request = ECHO__RELAY_REQUEST__INIT;
+
+    request.hops = 2;
+    request.work = work;
+    return echo_service_relay(context->channel, &options, &request, &context->arena, ret_response,
+                              status);
+}
+
+static void a_deadline_shrinks_on_its_way(void **state)
+{
+    struct context *context = *state;
+    Echo__WorkRequest work = ECHO__WORK_REQUEST__INIT;
+    Echo__WorkResponse *response;
+    struct reel_status status;
+
+    assert_int_equal(relay(context, 5000 * 1000, &work, &response, &status), REEL_OK);
+    assert_true(response->left_us > 0);
+    assert_true(response->left_us < 5000 * 1000);
+}
+
+static void a_deadline_ends_the_call_and_its_grandchild(void **state)
+{
+    struct context *context = *state;
+    Echo__WorkRequest work = ECHO__WORK_REQUEST__INIT;
+    Echo__WorkResponse *response;
+    struct reel_status status;
+
+    work.until_cancelled = true;
+    assert_int_equal(relay(context, 200 * 1000, &work, &response, &status), REEL_DEADLINE_EXCEEDED);
+    assert_true(fixture_wait(&context->third.svc.cancelled, 1, 2000));
+}
+
+static void an_expired_call_is_not_sent(void **state)
+{
+    struct context *context = *state;
+    struct reel_call_options options = {.deadline_us = reel_clock_mono_us() - 1};
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+    Echo__WorkResponse *response;
+    struct reel_status status;
+
+    assert_int_equal(
+        fixture_work(context->channel, &options, &request, &context->arena, &response, &status),
+        REEL_DEADLINE_EXCEEDED);
+    assert_int_equal(atomic_load(&context->first.svc.started), 0);
+}
+
+static void a_call_that_expires_in_the_queue_never_starts(void **state)
+{
+    struct fixture fixture;
+    struct outcome busy = {0};
+    struct outcome late = {0};
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+    struct reel_call_options options;
+
+    (void)state;
+    fixture_start(&fixture, &(struct reel_server_config){.workers = 1}, NULL);
+    struct reel_channel *channel = fixture_connect(&fixture);
+    struct reel_client_call *first = start_work(channel, 300, &busy);
+    assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
+    options = (struct reel_call_options){.deadline_us = reel_deadline_in_us(50 * 1000)};
+    struct reel_client_call *second =
+        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &late);
+    assert_true(fixture_wait(&late.done, 1, 5000));
+    assert_int_equal(late.code, REEL_DEADLINE_EXCEEDED);
+    assert_true(fixture_wait(&busy.done, 1, 5000));
+    assert_int_equal(busy.code, REEL_OK);
+    assert_int_equal(fixture_echo(channel, 1), REEL_OK);
+    assert_int_equal(atomic_load(&fixture.svc.started), 1);
+    reel_client_call_unref(first);
+    reel_client_call_unref(second);
+    reel_channel_close(channel);
+    fixture_stop(&fixture);
+}
+
+static void a_full_queue_refuses_with_a_hint(void **state)
+{
+    struct fixture fixture;
+    struct outcome outcomes[4];
+    struct reel_client_call *calls[4];
+    unsigned refused = 0;
+
+    (void)state;
+    memset(outcomes, 0, sizeof(outcomes));
+    fixture_start(&fixture, &(struct reel_server_config){.workers = 1, .max_queued = 1}, NULL);
+    struct reel_channel *channel = fixture_connect(&fixture);
+    for (unsigned i = 0; i < 4; i++)
+        calls[i] = start_work(channel, 100, &outcomes[i]);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(fixture_wait(&outcomes[i].done, 1, 5000));
+        refused += outcomes[i].code == REEL_RESOURCE_EXHAUSTED && outcomes[i].retry_after_ms > 0;
+        reel_client_call_unref(calls[i]);
+    }
+    assert_true(refused >= 2);
+    reel_channel_close(channel);
+    fixture_stop(&fixture);
+}
+
+static void cancelling_reaches_the_grandchild_in_time(void **state)
+{
+    struct context *context = *state;
+    struct outcome outcome = {0};
+    Echo__WorkRequest work = ECHO__WORK_REQUEST__INIT;
+    Echo__RelayRequest request = ECHO__RELAY_REQUEST__INIT;
+
+    work.until_cancelled = true;
+    request.hops = 2;
+    request.work = &work;
+    struct reel_client_call *call =
+        start(context->channel, ECHO_SERVICE_RELAY, NULL, &request.base, &outcome);
+    assert_true(fixture_wait(&context->third.svc.started, 1, 5000));
+    int64_t at_us = reel_clock_mono_us();
+    reel_client_call_cancel(call);
+    assert_int_equal(atomic_load(&outcome.done), 1);
+    assert_int_equal(outcome.code, REEL_CANCELLED);
+    assert_true(fixture_wait(&context->third.svc.cancelled, 1, 2000));
+    // Generous: the machine of a test may be busy. On an idle one this takes a millisecond.
+    assert_true(atomic_load(&context->third.svc.cancelled_at_us) - at_us < 1000 * 1000);
+    reel_client_call_cancel(call);
+    assert_int_equal(atomic_load(&outcome.done), 1);
+    reel_client_call_unref(call);
+}
+
+static void a_lost_caller_cancels_the_grandchild(void **state)
+{
+    struct context *context = *state;
+    struct outcome outcome = {0};
+    Echo__WorkRequest work = ECHO__WORK_REQUEST__INIT;
+    Echo__RelayRequest request = ECHO__RELAY_REQUEST__INIT;
+    struct reel_channel *channel = fixture_connect(&context->first);
+
+    work.until_cancelled = true;
+    request.hops = 2;
+    request.work = &work;
+    struct reel_client_call *call =
+        start(channel, ECHO_SERVICE_RELAY, NULL, &request.base, &outcome);
+    assert_true(fixture_wait(&context->third.svc.started, 1, 5000));
+    reel_client_call_unref(call);
+    reel_channel_close(channel);
+    assert_int_equal(atomic_load(&outcome.done), 1);
+    assert_int_equal(outcome.code, REEL_CANCELLED);
+    assert_true(fixture_wait(&context->third.svc.cancelled, 1, 2000));
+}
+
+static void a_cancel_that_is_early_or_late_is_harmless(void **state)
+{
+    struct context *context = *state;
+
+    for (int i = 0; i < 200; i++) {
+        struct outcome outcome = {0};
+        struct reel_client_call *call = start_work(context->channel, 1, &outcome);
+
+        if (i % 2)
+            (void)fixture_wait(&outcome.done, 1, 2);
+        reel_client_call_cancel(call);
+        assert_int_equal(atomic_load(&outcome.done), 1);
+        assert_true(outcome.code == REEL_CANCELLED || outcome.code == REEL_OK);
+        reel_client_call_unref(call);
+    }
+    assert_int_equal(fixture_echo(context->channel, 10), REEL_OK);
+}
+
+static void no_server_fails_fast_and_says_where(void **state)
+{
+    struct outcome outcome = {0};
+    char url[160];
+
+    (void)state;
+    fixture_ipc_url(url, sizeof(url));
+    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
+    struct reel_client_call *call = start_work(channel, 1, &outcome);
+    assert_true(fixture_wait(&outcome.done, 1, 5000));
+    assert_int_equal(outcome.code, REEL_UNAVAILABLE);
+    assert_non_null(strstr(outcome.message, url));
+    reel_client_call_unref(call);
+    // Known to be down now: at once.
+    assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
+    assert_false(reel_channel_is_ready(channel));
+    reel_channel_close(channel);
+}
+
+static void waiting_for_ready_waits(void **state)
+{
+    struct outcome outcome = {0};
+    struct fixture fixture;
+    struct reel_call_options options = {.wait_for_ready = true};
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+    char url[160];
+
+    (void)state;
+    fixture_ipc_url(url, sizeof(url));
+    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
+    assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
+    struct reel_client_call *call =
+        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
+    fixture_start(&fixture, NULL, url);
+    assert_true(fixture_wait(&outcome.done, 1, 5000));
+    assert_int_equal(outcome.code, REEL_OK);
+    reel_client_call_unref(call);
+    reel_channel_close(channel);
+    fixture_stop(&fixture);
+}
+
+static void waiting_for_ready_ends_at_the_deadline(void **state)
+{
+    struct outcome outcome = {0};
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+    char url[160];
+
+    (void)state;
+    fixture_ipc_url(url, sizeof(url));
+    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
+    struct reel_call_options options = {.wait_for_ready = true,
+                                        .deadline_us = reel_deadline_in_us(100 * 1000)};
+    struct reel_client_call *call =
+        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
+    assert_true(fixture_wait(&outcome.done, 1, 5000));
+    assert_int_equal(outcome.code, REEL_DEADLINE_EXCEEDED);
+    reel_client_call_unref(call);
+    reel_channel_close(channel);
+}
+
+static void a_lost_server_fails_what_is_pending(void **state)
+{
+    struct fixture fixture;
+    struct outcome outcomes[8];
+    struct reel_client_call *calls[8];
+    char url[160];
+
+    (void)state;
+    memset(outcomes, 0, sizeof(outcomes));
+    fixture_ipc_url(url, sizeof(url));
+    fixture_start(&fixture, NULL, url);
+    struct reel_channel *channel = fixture_connect(&fixture);
+    for (unsigned i = 0; i < 8; i++)
+        calls[i] = start_work(channel, 0, &outcomes[i]);
+    assert_true(fixture_wait(&fixture.svc.started, 8, 5000));
+    fixture_stop(&fixture);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(fixture_wait(&outcomes[i].done, 1, 5000));
+        assert_int_equal(outcomes[i].code, REEL_UNAVAILABLE);
+        assert_non_null(strstr(outcomes[i].message, url));
+        reel_client_call_unref(calls[i]);
+    }
+    // The next server at the address takes new calls and never sees the old ones.
+    fixture_start(&fixture, NULL, url);
+    assert_true(reel_channel_wait_ready(channel, reel_deadline_in_us(5000 * 1000)));
+    assert_int_equal(fixture_echo(channel, 10), REEL_OK);
+    assert_int_equal(atomic_load(&fixture.svc.started), 0);
+    reel_channel_close(channel);
+    fixture_stop(&fixture);
+}
+
+// A listener that takes connections and never answers: to a client a server that hangs.
+static int open_black_hole(char *ret_url, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(ret_url, size, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+static void a_black_hole_is_told_from_a_slow_peer(void **state)
+{
+    char url[64];
+
+    (void)state;
+    int fd = open_black_hole(url, sizeof(url));
+    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
+    assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
+    close(fd);
+    reel_channel_close(channel);
+}
+
+static void a_drain_finishes_what_runs_and_refuses_what_comes(void **state)
+{
+    struct fixture fixture;
+    struct outcome outcome = {0};
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+    Echo__WorkResponse *response;
+    struct reel_status status;
+    struct context *context = *state;
+
+    fixture_start(&fixture, NULL, NULL);
+    struct reel_channel *channel = fixture_connect(&fixture);
+    struct reel_client_call *call = start_work(channel, 300, &outcome);
+    assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
+    assert_true(reel_server_drain(fixture.server, 5 * 1000000));
+    // Drained means that the client has the answer, so it is here or in its hands.
+    assert_true(fixture_wait(&outcome.done, 1, 1000));
+    assert_int_equal(outcome.code, REEL_OK);
+    assert_int_equal(fixture_work(channel, NULL, &request, &context->arena, &response, &status),
+                     REEL_UNAVAILABLE);
+    reel_client_call_unref(call);
+    reel_channel_close(channel);
+    fixture_stop(&fixture);
+}
+
+static void a_drain_is_bounded(void **state)
+{
+    struct fixture fixture;
+    struct outcome outcome = {0};
+
+    (void)state;
+    fixture_start(&fixture, NULL, NULL);
+    struct reel_channel *channel = fixture_connect(&fixture);
+    struct reel_client_call *call = start_work(channel, 0, &outcome);
+    assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
+    assert_false(reel_server_drain(fixture.server, 100 * 1000));
+    fixture_stop(&fixture);
+    assert_true(fixture_wait(&outcome.done, 1, 5000));
+    assert_int_equal(outcome.code, REEL_UNAVAILABLE);
+    reel_client_call_unref(call);
+    reel_channel_close(channel);
+}
+
+struct load {
+    struct reel_channel *channel;
+    atomic_uint stop;
+    unsigned ok;
+    unsigned unavailable;
+    unsigned other;
+};
+
+static void *run_load(void *arg)
+{
+    struct load *load = arg;
+    const struct timespec pause = {.tv_nsec = 200 * 1000};
+
+    while (!atomic_load(&load->stop)) {
+        int code = fixture_echo(load->channel, 100);
+
+        load->ok += code == REEL_OK;
+        load->unavailable += code == REEL_UNAVAILABLE;
+        load->other += code != REEL_OK && code != REEL_UNAVAILABLE;
+        if (code != REEL_OK)
+            nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static void restarts_under_load_lose_no_call_in_flight(void **state)
+{
+    struct fixture fixture;
+    struct load loads[4];
+    pthread_t threads[4];
+    char url[160];
+
+    (void)state;
+    memset(loads, 0, sizeof(loads));
+    fixture_ipc_url(url, sizeof(url));
+    fixture_start(&fixture, NULL, url);
+    for (unsigned i = 0; i < 4; i++) {
+        loads[i].channel = fixture_connect(&fixture);
+        pthread_create(&threads[i], NULL, run_load, &loads[i]);
+    }
+    for (int round = 0; round < 5; round++) {
+        assert_true(reel_server_drain(fixture.server, 5 * 1000000));
+        fixture_stop(&fixture);
+        fixture_start(&fixture, NULL, url);
+        for (unsigned i = 0; i < 4; i++)
+            assert_true(
+                reel_channel_wait_ready(loads[i].channel, reel_deadline_in_us(5000 * 1000)));
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        atomic_store(&loads[i].stop, 1);
+        pthread_join(threads[i], NULL);
+        assert_true(loads[i].ok > 0);
+        assert_int_equal(loads[i].other, 0);
+        reel_channel_close(loads[i].channel);
+    }
+    fixture_stop(&fixture);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_deadline_shrinks_on_its_way),
+        TEST(a_deadline_ends_the_call_and_its_grandchild),
+        TEST(an_expired_call_is_not_sent),
+        cmocka_unit_test(a_call_that_expires_in_the_queue_never_starts),
+        cmocka_unit_test(a_full_queue_refuses_with_a_hint),
+        TEST(cancelling_reaches_the_grandchild_in_time),
+        TEST(a_lost_caller_cancels_the_grandchild),
+        TEST(a_cancel_that_is_early_or_late_is_harmless),
+        cmocka_unit_test(no_server_fails_fast_and_says_where),
+        cmocka_unit_test(waiting_for_ready_waits),
+        cmocka_unit_test(waiting_for_ready_ends_at_the_deadline),
+        cmocka_unit_test(a_lost_server_fails_what_is_pending),
+        cmocka_unit_test(a_black_hole_is_told_from_a_slow_peer),
+        TEST(a_drain_finishes_what_runs_and_refuses_what_comes),
+        cmocka_unit_test(a_drain_is_bounded),
+        cmocka_unit_test(restarts_under_load_lose_no_call_in_flight),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
