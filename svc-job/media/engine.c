@@ -41,7 +41,7 @@ static int inspect(struct run *run, struct input *input, const struct probe *pro
 }
 
 // Opens the result as any stranger would and takes the facts from what is really there.
-static int check_result(struct run *run)
+static int check_result(struct run *run, const struct transcode_result *result)
 {
     struct media_outcome seen = {0};
     struct run check = *run;
@@ -57,6 +57,9 @@ static int check_result(struct run *run)
         return run_fail(run,
                         seen.code == MEDIA_RESOURCE_LIMIT ? MEDIA_RESOURCE_LIMIT : MEDIA_INTERNAL,
                         "the result could not be read back: %.180s", seen.text);
+    // Some containers leave no other trace of it than their bit rate.
+    if (probe.duration_us == 0 || probe.duration_is_guess)
+        probe.duration_us = result->duration_us;
     probe_to_facts(&probe, &run->outcome->facts);
     return MEDIA_OK;
 }
@@ -65,18 +68,18 @@ static int transform(struct run *run, struct input *input, const struct probe *p
 {
     struct media_facts *facts = &run->outcome->facts;
     struct plan plan;
-    int64_t frames = 0;
+    struct transcode_result result = {0};
     int rc = ops_compile(run, probe, &plan);
 
     if (rc == MEDIA_OK)
-        rc = transcode_run(run, input, probe, &plan, &frames);
+        rc = transcode_run(run, input, probe, &plan, &result);
     if (rc == MEDIA_OK)
-        rc = check_result(run);
+        rc = check_result(run, &result);
     if (rc != MEDIA_OK)
         return rc;
     snprintf(facts->format, sizeof(facts->format), "%s", plan.target->extension);
     snprintf(facts->content_type, sizeof(facts->content_type), "%s", plan.target->content_type);
-    facts->frames = frames;
+    facts->frames = result.frames;
     facts->copied_video = plan.video.mode == PLAN_COPY;
     facts->copied_audio = plan.audio.mode == PLAN_COPY;
     return MEDIA_OK;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "svc-job/media/compat.h"
+
 #define DESCRIPTION_MAX 1024
 
 static const char *const turn_filters[] = {
@@ -174,7 +176,7 @@ static int build(struct graph *graph, const AVFrame *frame)
 
 int graph_open(struct run *run, const struct graph_spec *spec, struct graph *ret_graph)
 {
-    struct graph graph = {.run = run, .spec = *spec, .in_format = -1};
+    struct graph graph = {.run = run, .spec = *spec, .in_format = -1, .last_pts = AV_NOPTS_VALUE};
 
     graph.frame = av_frame_alloc();
     if (!graph.frame)
@@ -228,8 +230,19 @@ static int finish(struct graph *graph)
 
     if (!graph->graph)
         return MEDIA_OK;
-    rc = av_buffersrc_add_frame(graph->source, NULL);
+    // The end of the last frame: without it a constant rate loses that frame.
+    rc = av_buffersrc_close(graph->source, graph->end_pts, AV_BUFFERSRC_FLAG_PUSH);
     return rc < 0 ? run_fail_av(graph->run, rc, "filtering") : drain(graph);
+}
+
+static void note_end(struct graph *graph, const AVFrame *frame)
+{
+    int64_t duration = compat_frame_duration(frame);
+
+    if (duration <= 0 && graph->last_pts != AV_NOPTS_VALUE)
+        duration = frame->pts - graph->last_pts;
+    graph->last_pts = frame->pts;
+    graph->end_pts = frame->pts + (duration > 0 ? duration : 1);
 }
 
 int graph_feed(struct graph *graph, AVFrame *frame)
@@ -246,6 +259,7 @@ int graph_feed(struct graph *graph, AVFrame *frame)
         rc = build(graph, frame);
     if (rc != MEDIA_OK)
         return rc;
+    note_end(graph, frame);
     // The picture is turned here; nothing after may turn it again.
     av_frame_remove_side_data(frame, AV_FRAME_DATA_DISPLAYMATRIX);
     rc = av_buffersrc_add_frame(graph->source, frame);

@@ -47,6 +47,8 @@ struct graph {
     int in_height;
     int in_rate;
     int in_channels;
+    int64_t last_pts; // of the frames that went in
+    int64_t end_pts;  // where the last of them ends
     graph_sink *sink;
     void *sink_arg;
 };

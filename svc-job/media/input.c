@@ -70,8 +70,14 @@ static int fail_open(struct run *run, int fd, int error)
 {
     char head[12] = "";
 
-    if (error == AVERROR(ENOMEM) || run_is_cancelled(run))
+    if (run_is_cancelled(run))
         return run_fail_av(run, error, "opening the file");
+    // A stream too many is answered as if memory were out.
+    if (error == AVERROR(ENOMEM))
+        return run_fail(run, MEDIA_RESOURCE_LIMIT,
+                        "the file has more than the %d streams that are read, or needs more memory "
+                        "than a job may use",
+                        INPUT_MAX_STREAMS);
     if (pread(fd, head, sizeof(head), 0) == 0)
         return run_fail(run, MEDIA_INVALID_INPUT, "the file is empty; upload it again");
     if (memcmp(head + 4, "ftyp", 4) == 0 && error == AVERROR_INVALIDDATA)

@@ -162,6 +162,7 @@ static void mend_times(struct mux *mux, const AVStream *st, AVPacket *packet)
 int mux_write(struct mux *mux, int index, AVPacket *packet, int base_num, int base_den)
 {
     const AVStream *st = mux->fmt->streams[index];
+    int64_t end_us;
     int rc;
 
     av_packet_rescale_ts(packet, (AVRational){base_num, base_den}, st->time_base);
@@ -169,6 +170,8 @@ int mux_write(struct mux *mux, int index, AVPacket *packet, int base_num, int ba
     packet->pos = -1;
     mend_times(mux, st, packet);
     mux->packets[index]++;
+    end_us = av_rescale_q(packet->pts + packet->duration, st->time_base, AV_TIME_BASE_Q);
+    mux->end_us = end_us > mux->end_us ? end_us : mux->end_us;
     rc = av_interleaved_write_frame(mux->fmt, packet);
     return rc < 0 ? fail(mux, rc, "writing the result") : MEDIA_OK;
 }

@@ -26,6 +26,7 @@ struct mux {
     bool started;
     int64_t last_dts[MUX_MAX_STREAMS]; // in the stream's time base
     int64_t packets[MUX_MAX_STREAMS];
+    int64_t end_us; // of the last packet
 };
 
 // Starts a file on `fd` (borrowed). On success the caller closes it with mux_close.

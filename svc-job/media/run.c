@@ -34,6 +34,10 @@ int run_fail_av(struct run *run, int averror, const char *doing)
     case AVERROR(ENOMEM):
         return run_fail(run, MEDIA_RESOURCE_LIMIT,
                         "the file needs more memory than a job may use, while %s", doing);
+    case AVERROR_EXTERNAL:
+        // With settings as checked as ours an encoder library has no other reason to give up.
+        return run_fail(run, MEDIA_RESOURCE_LIMIT,
+                        "a codec gave up while %s, most likely for want of memory", doing);
     case AVERROR(EFBIG):
         return run_fail(run, MEDIA_RESOURCE_LIMIT,
                         "the result would be larger than a job may write");

@@ -108,7 +108,7 @@ static void warn_about(struct transcode *tc)
 }
 
 int transcode_run(struct run *run, struct input *input, const struct probe *probe,
-                  const struct plan *plan, int64_t *ret_frames)
+                  const struct plan *plan, struct transcode_result *ret_result)
 {
     // On the heap: its tracks refer to themselves.
     struct transcode *tc = calloc(1, sizeof(*tc));
@@ -127,7 +127,9 @@ int transcode_run(struct run *run, struct input *input, const struct probe *prob
         rc = finish(tc);
     if (rc == MEDIA_OK) {
         warn_about(tc);
-        *ret_frames = plan->video.mode == PLAN_DROP ? 0 : tc->mux.packets[tc->video.out_index];
+        ret_result->frames =
+            plan->video.mode == PLAN_DROP ? 0 : tc->mux.packets[tc->video.out_index];
+        ret_result->duration_us = tc->mux.end_us;
     }
     close_all(tc);
     free(tc);

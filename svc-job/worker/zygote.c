@@ -210,6 +210,10 @@ static void reap(struct zygote *zygote)
 
 static void kill_child(struct child *child)
 {
+    char ignored[16];
+
+    // Left unread it would reset the channel when that is closed, and the report be lost.
+    (void)!recv(child->channel, ignored, sizeof(ignored), MSG_DONTWAIT);
     if (!child->killed)
         kill(child->pid, SIGKILL);
     child->killed = true;
