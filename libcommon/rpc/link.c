@@ -73,7 +73,7 @@ size_t reel_link_measure(struct reel_link *link)
     uint8_t head[REEL_PACKET_HEAD_MAX];
     size_t head_len = reel_packet_head(head, link->received);
     size_t waiting = reel_link_waiting(link);
-    const uint8_t *frames = (const uint8_t *)link->out.data + link->head;
+    const uint8_t *frames;
 
     link->pending = 0;
     if (waiting == 0 || link->sent - link->acked >= link->window)
@@ -82,6 +82,7 @@ size_t reel_link_measure(struct reel_link *link)
         link->pending = waiting;
         return head_len + waiting;
     }
+    frames = (const uint8_t *)link->out.data + link->head;
     while (link->pending < waiting) {
         size_t extent = reel_frame_extent(frames + link->pending, waiting - link->pending);
 
