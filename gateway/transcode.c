@@ -67,12 +67,16 @@ static enum step set_path_fields(struct request *req, ProtobufCMessage *message)
     return STEP_NEXT;
 }
 
+// Whether a query name, in either spelling, means a field that the path has decided already.
 static bool is_path_param(const struct request *req, const char *name)
 {
-    for (unsigned i = 0; i < req->match.n_params; i++)
-        if (strlen(name) == req->match.params[i].name.len &&
-            memcmp(name, req->match.params[i].name.s, req->match.params[i].name.len) == 0)
+    const ProtobufCMessageDescriptor *type = req->endpoint->route->method->request;
+    const ProtobufCFieldDescriptor *field = reel_pb_find_field(type, name, strlen(name));
+    for (unsigned i = 0; field && i < req->match.n_params; i++) {
+        const struct router_slice *param = &req->match.params[i].name;
+        if (reel_pb_find_field(type, param->s, param->len) == field)
             return true;
+    }
     return false;
 }
 
@@ -88,7 +92,6 @@ static enum step set_query_field(struct request *req, ProtobufCMessage *message,
         !uri_decode(pair->value, pair->value_len, true, value, &value_len) ||
         !reel_utf8_is_text(name, name_len) || !reel_utf8_is_text(value, value_len))
         return problem_answer(req, 400, "The query is not percent-encoded UTF-8.");
-    // The path has decided already.
     if (is_path_param(req, name))
         return problem_answer(req, 400, "The parameter %s belongs into the path.", name);
     return set_field(req, message, name, value);
