@@ -25,6 +25,7 @@ struct upload {
     int64_t declared_bytes; // -1: not known
     int64_t received_bytes;
     int64_t checked_bytes; // received when the free space was looked at
+    bool row_in_doubt;     // the insert may have taken effect
     char id[REEL_ID_SIZE];
 };
 
@@ -183,6 +184,7 @@ static int insert(struct upload *up, Video__Video *video)
     // A connection that breaks leaves open whether the row is there; inserting again is harmless.
     for (int attempt = 0; attempt < INSERT_ATTEMPTS && rc == REEL_UNAVAILABLE; attempt++)
         rc = store_video_insert(&db, up->user_id, video);
+    up->row_in_doubt = rc == REEL_UNAVAILABLE || rc == REEL_DEADLINE_EXCEEDED || rc < 0;
     return rc == REEL_OK ? rc : handlers_fail(up->call, rc, up->id);
 }
 
@@ -236,9 +238,8 @@ int handle_upload(struct video_svc *svc, struct reel_call *call, Video__Video *r
     rc = receive_file(&up);
     if (rc == REEL_OK)
         rc = examine_and_insert(&up, res);
-    // UNAVAILABLE may have come after the row: then the files stay, and the reconciler decides.
-    if (rc != REEL_OK && rc != REEL_UNAVAILABLE &&
-        reel_storage_remove(svc->storage, up.id) != REEL_OK)
+    // A row must never be without its file: in doubt the files stay, and the reconciler decides.
+    if (rc != REEL_OK && !up.row_in_doubt && reel_storage_remove(svc->storage, up.id) != REEL_OK)
         reel_log(REEL_LOG_WARN, "upload.removal_postponed", REEL_FS("video_id", up.id));
     count(&up, rc);
     return rc;

@@ -110,6 +110,7 @@ static void an_upload_needs_the_job_service_and_says_so(void **state)
     assert_int_equal(service_upload(service, SERVICE_USER_A, "x.mp4", 10, NULL, &status),
                      REEL_UNAVAILABLE);
     assert_true(status.retry_after_ms > 0);
+    assert_int_equal(n_folders(service), 0);
     assert_true(video_svc_is_ready(service->svc));
 }
 
