@@ -103,6 +103,7 @@ static enum step end(struct request *req, const struct problem *problem)
                       req->out.failed ? "{}" : req->out.data, req->out.failed ? 2 : req->out.len);
 }
 
+REEL_PRINTF(3, 0)
 static enum step answer_v(struct request *req, struct problem *problem, const char *fmt,
                           va_list args)
 {

@@ -87,6 +87,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
 }
 
+REEL_PRINTF(2, 0)
 static void on_library_log(void *cls, const char *fmt, va_list args)
 {
     char text[512];

@@ -209,7 +209,7 @@ static int add_conditional(scmp_filter_ctx filter)
     const struct scmp_arg_cmp not_executable = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
     const struct scmp_arg_cmp is_thread =
         SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM);
-    const struct scmp_arg_cmp names = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME);
+    const struct scmp_arg_cmp names = SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0);
     int rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &not_executable);
 
     if (rc == 0)
