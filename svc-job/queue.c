@@ -137,19 +137,19 @@ static int open_connections(struct queue *q, const struct queue_config *config)
 static void name_scripts(struct queue *q)
 {
     const struct reel_redis_script scripts[N_SCRIPTS] = {
-        [SCRIPT_ADD] = {"add", embedded_add, ""},
-        [SCRIPT_CLAIM] = {"claim", embedded_claim, ""},
-        [SCRIPT_COUNTS] = {"counts", embedded_counts, ""},
-        [SCRIPT_EXTEND] = {"extend", embedded_extend, ""},
-        [SCRIPT_INIT] = {"init", embedded_init, ""},
-        [SCRIPT_LOG] = {"log", embedded_log, ""},
-        [SCRIPT_PROBE] = {"probe", embedded_probe, ""},
-        [SCRIPT_PROGRESS] = {"progress", embedded_progress, ""},
-        [SCRIPT_PUTBACK] = {"putback", embedded_putback, ""},
-        [SCRIPT_REMOVE] = {"remove", embedded_remove, ""},
-        [SCRIPT_RETRY] = {"retry", embedded_retry, ""},
-        [SCRIPT_SETTLE] = {"settle", embedded_settle, ""},
-        [SCRIPT_SWEEP] = {"sweep", embedded_sweep, ""},
+        [SCRIPT_ADD] = {.name = "add", .source = embedded_add},
+        [SCRIPT_CLAIM] = {.name = "claim", .source = embedded_claim},
+        [SCRIPT_COUNTS] = {.name = "counts", .source = embedded_counts},
+        [SCRIPT_EXTEND] = {.name = "extend", .source = embedded_extend},
+        [SCRIPT_INIT] = {.name = "init", .source = embedded_init},
+        [SCRIPT_LOG] = {.name = "log", .source = embedded_log},
+        [SCRIPT_PROBE] = {.name = "probe", .source = embedded_probe},
+        [SCRIPT_PROGRESS] = {.name = "progress", .source = embedded_progress},
+        [SCRIPT_PUTBACK] = {.name = "putback", .source = embedded_putback},
+        [SCRIPT_REMOVE] = {.name = "remove", .source = embedded_remove},
+        [SCRIPT_RETRY] = {.name = "retry", .source = embedded_retry},
+        [SCRIPT_SETTLE] = {.name = "settle", .source = embedded_settle},
+        [SCRIPT_SWEEP] = {.name = "sweep", .source = embedded_sweep},
     };
 
     memcpy(q->scripts, scripts, sizeof(scripts));
