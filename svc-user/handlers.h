@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The RPCs of UserService, and what the files that implement them share.
+#pragma once
+
+#include "libcommon/rpc/call.h"
+#include "proto/user.reel.h"
+#include "svc-user/store.h"
+#include "svc-user/svc.h"
+
+// The vtable for reel_server_add; its state is a struct user_svc.
+extern const struct user_service_impl user_handlers;
+
+// The store for a call's statements: its arena, and its deadline but ten seconds at most.
+struct store handlers_store(struct user_svc *svc, struct reel_call *call);
+
+// The signed-in user, in *ret_user_id. REEL_UNAUTHENTICATED, already told to the caller.
+int handlers_user(struct reel_call *call, const char **ret_user_id) REEL_MUST_CHECK;
+
+// Fails a call with what the store or the hasher returned.
+int handlers_fail(struct reel_call *call, int code);
+
+// Fills the answer to a login or a refresh: a new access token for the session, and what is given.
+int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,
+                   const char *session_id, const char *refresh_token,
+                   User__TokenResponse *res) REEL_MUST_CHECK;
+
+// UserService.Register.
+int handle_register(struct user_svc *svc, struct reel_call *call, const User__RegisterRequest *req,
+                    User__RegisterResponse *res);
+
+// UserService.GetUser.
+int handle_get_user(struct user_svc *svc, struct reel_call *call, const User__GetUserRequest *req,
+                    User__GetUserResponse *res);
+
+// UserService.UpdateUser.
+int handle_update_user(struct user_svc *svc, struct reel_call *call,
+                       const User__UpdateUserRequest *req, User__UpdateUserResponse *res);
+
+// UserService.WatchRevocations.
+int handle_watch_revocations(struct user_svc *svc, struct reel_call *call,
+                             const User__WatchRevocationsRequest *req);

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "svc-user/svc.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "libcommon/core/clock.h"
+#include "svc-user/handlers.h"
+#include "svc-user/hasher.h"
+#include "svc-user/keeper.h"
+#include "svc-user/keys.h"
+
+enum {
+    READY_TIMEOUT_US = 500 * 1000,
+    // More than hash_slots and hash_waiting at their largest with cores to spare: a flood of logins
+    // must leave threads for the other calls.
+    WORKERS = 48,
+    CONNECTIONS = 16,
+};
+
+static int open_server(struct user_svc *svc)
+{
+    const struct user_config *config = svc->config;
+    char *rest = svc->listen_urls;
+    size_t n_urls = 0;
+
+    while (rest && n_urls < USER_MAX_LISTEN_URLS)
+        svc->urls[n_urls++] = strsep(&rest, ",");
+    svc->peers[0] =
+        (struct reel_peer_key){"gateway", config->key_gateway, config->key_gateway_previous, true};
+    svc->peers[1] =
+        (struct reel_peer_key){"tool", config->key_tool, config->key_tool_previous, true};
+
+    struct reel_server_config server = {
+        .service = "user",
+        .urls = svc->urls,
+        .n_urls = n_urls,
+        .peers = svc->peers,
+        .n_peers = USER_N_PEERS,
+        .workers = WORKERS,
+    };
+    int rc = reel_server_new(&server, &svc->server);
+    if (rc == REEL_OK)
+        reel_server_add(svc->server, &user_service, &user_handlers, svc);
+    return rc;
+}
+
+static int open_all(struct user_svc *svc)
+{
+    const struct user_config *config = svc->config;
+    struct reel_pg_config pg = {
+        .url = config->database_url, .application = "reel-user", .max_connections = CONNECTIONS};
+    int rc = reel_pg_new(&pg, &svc->pg);
+
+    if (rc == REEL_OK)
+        rc = keys_open(config->keys_dir, config->signing_delay_s, &svc->keys);
+    if (rc == REEL_OK)
+        rc = hasher_new((unsigned)config->hash_slots, (unsigned)config->hash_waiting, &svc->hasher);
+    if (rc == REEL_OK)
+        rc = keeper_start(svc->pg, svc->keys, config->sweep_ms, &svc->keeper);
+    if (rc == REEL_OK)
+        rc = open_server(svc);
+    return rc;
+}
+
+int user_svc_new(const struct user_config *config, struct user_svc **ret_svc)
+{
+    struct user_svc *svc = calloc(1, sizeof(*svc));
+
+    if (!svc)
+        return -ENOMEM;
+    svc->config = config;
+    svc->listen_urls = strdup(config->listen);
+    int rc = svc->listen_urls ? open_all(svc) : -ENOMEM;
+    if (rc != REEL_OK) {
+        user_svc_free(svc);
+        return rc;
+    }
+    *ret_svc = svc;
+    return REEL_OK;
+}
+
+void user_svc_free(struct user_svc *svc)
+{
+    if (!svc)
+        return;
+    user_svc_drain(svc);
+    reel_server_free(svc->server);
+    keeper_stop(svc->keeper);
+    hasher_free(svc->hasher);
+    keys_close(svc->keys);
+    reel_pg_free(svc->pg);
+    free(svc->listen_urls);
+    free(svc);
+}
+
+bool user_svc_is_ready(void *arg)
+{
+    struct user_svc *svc = arg;
+
+    return reel_pg_is_up(svc->pg, reel_deadline_in_us(READY_TIMEOUT_US));
+}
+
+void user_svc_drain(void *arg)
+{
+    struct user_svc *svc = arg;
+
+    atomic_store(&svc->draining, true);
+}
