@@ -92,7 +92,7 @@ class Stack {
     this.serviceEnv = {
       user: { ...common('REEL_LOG_LEVEL', 'REEL_KEY_USER', 'REEL_KEY_GATEWAY', 'REEL_KEY_TOOL'), REEL_USER_LISTEN: url('user'), DATABASE_URL: this.roleUrl('user'), REEL_KEYS_DIR: path.join(this.dir, 'keys') },
       video: { ...common('REEL_LOG_LEVEL', 'REEL_KEY_VIDEO', 'REEL_KEY_GATEWAY', 'REEL_KEY_TOOL', 'REEL_JOB_URL', 'REEL_EVENTS_URL', 'REEL_STORAGE_DIR'), REEL_VIDEO_LISTEN: url('video'), DATABASE_URL: this.roleUrl('video') },
-      job: { ...common('REEL_LOG_LEVEL', 'REEL_KEY_JOB', 'REEL_KEY_VIDEO', 'REEL_KEY_GATEWAY', 'REEL_KEY_TOOL', 'REEL_STORAGE_DIR', 'REDIS_URL'), REEL_JOB_LISTEN: url('job'), REEL_EVENTS_LISTEN: url('events'), DATABASE_URL: this.roleUrl('job') },
+      job: { ...common('REEL_LOG_LEVEL', 'REEL_KEY_VIDEO', 'REEL_KEY_GATEWAY', 'REEL_KEY_TOOL', 'REEL_STORAGE_DIR', 'REDIS_URL'), REEL_JOB_LISTEN: url('job'), REEL_EVENTS_LISTEN: url('events'), DATABASE_URL: this.roleUrl('job') },
       gateway: { ...common('REEL_LOG_LEVEL', 'REEL_KEY_GATEWAY', 'REEL_USER_URL', 'REEL_VIDEO_URL', 'REEL_JOB_URL', 'REEL_EVENTS_URL', 'REEL_STORAGE_DIR', 'REDIS_URL'), REEL_GATEWAY_HOST: '127.0.0.1', REEL_GATEWAY_PORT: String(ports.gateway) },
     };
     for (const name of SERVICES) Object.assign(this.serviceEnv[name], extra.all, extra[name]);
