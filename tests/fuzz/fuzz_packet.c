@@ -16,9 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct reel_frame frame;
     int rc;
 
+    reel_buf_init(&again, 4 << 20);
     if (!reel_packet_open(data, size, &packet))
         return 0;
-    reel_buf_init(&again, 4 << 20);
     while ((rc = reel_packet_next(&packet, &frame)) != 0) {
         struct reel_slice key, value;
         size_t cursor = 0;

@@ -341,8 +341,8 @@ Job__Job *service_await(struct service *s, const char *job_id, const char *state
 }
 
 static const char *const recipes[] = {
-    "-f lavfi -i testsrc=s=160x120:r=15:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast "
-    "-c:a aac -shortest %s/short.mp4",
+    ("-f lavfi -i testsrc=s=160x120:r=15:d=1 -f lavfi -i sine=d=1 -c:v libx264 -preset ultrafast "
+     "-c:a aac -shortest %s/short.mp4"),
     "-f lavfi -i testsrc=s=160x120:r=15:d=1 -c:v libx264 -preset ultrafast %s/mute.mp4",
     "-f lavfi -i testsrc2=s=640x360:r=30:d=40 -c:v libx264 -preset ultrafast %s/long.mp4",
 };
