@@ -19,6 +19,7 @@ enum {
     KEY_MAX = 255,
     KEY_MAX_SEGMENTS = 3,
     TEMP_NAME_BYTES = 16,
+    FLUSH_BYTES = 8 * 1024 * 1024,
 };
 
 static const char TEMP_FOLDER[] = ".tmp";
@@ -33,6 +34,8 @@ struct reel_storage_file {
     int temp_fd;                             // the folder of temp_name, or -1
     char temp_name[2 * TEMP_NAME_BYTES + 1]; // "": the file has no name
     char name[KEY_MAX + 1];                  // in folder_fd
+    int64_t written_bytes;                   // by reel_storage_write
+    int64_t flushed_bytes;                   // of them, on their way to the disk
     struct reel_storage *storage;
 };
 
@@ -261,6 +264,18 @@ int reel_storage_file_fd(const struct reel_storage_file *file)
     return file->fd;
 }
 
+// Starts the way to the disk early: the fsync of a large file would else wait for all of it.
+static void flush(struct reel_storage_file *file, size_t len)
+{
+    file->written_bytes += (int64_t)len;
+    if (file->written_bytes - file->flushed_bytes < FLUSH_BYTES)
+        return;
+    // A hint alone: that nothing is lost is what the fsync is for.
+    (void)sync_file_range(file->fd, file->flushed_bytes, file->written_bytes - file->flushed_bytes,
+                          SYNC_FILE_RANGE_WRITE);
+    file->flushed_bytes = file->written_bytes;
+}
+
 int reel_storage_write(struct reel_storage_file *file, const void *data, size_t len)
 {
     const char *next = data;
@@ -274,6 +289,7 @@ int reel_storage_write(struct reel_storage_file *file, const void *data, size_t 
             return outcome(errno);
         next += n;
         len -= (size_t)n;
+        flush(file, (size_t)n);
     }
     return REEL_OK;
 }
