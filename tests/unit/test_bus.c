@@ -57,13 +57,17 @@ static void subscriber_hears_topic_and_payload(void **state)
     assert_int_equal(reel_publisher_open("tcp://127.0.0.1:0", &publisher), 0);
     struct reel_subscriber *subscriber = listen_to(reel_publisher_url(publisher), "job.", &heard);
     assert_true(fixture_wait(&heard.gaps, 1, 5000));
-    assert_int_equal(reel_publisher_send(publisher, "other", (const uint8_t *)"no", 2), 0);
-    assert_int_equal(reel_publisher_send(publisher, "job.done", (const uint8_t *)"a\0b", 3), 0);
-    assert_true(fixture_wait(&heard.messages, 1, 5000));
+    // The publisher may see the connection later than the subscriber, and drops what it sends
+    // meanwhile: the promise is to hear what is sent from some moment on.
+    for (int i = 0; i < 50 && atomic_load(&heard.messages) == 0; i++) {
+        assert_int_equal(reel_publisher_send(publisher, "other", (const uint8_t *)"no", 2), 0);
+        assert_int_equal(reel_publisher_send(publisher, "job.done", (const uint8_t *)"a\0b", 3), 0);
+        fixture_wait(&heard.messages, 1, 100);
+    }
+    assert_true(atomic_load(&heard.messages) > 0);
     assert_string_equal(heard.topic, "job.done");
     assert_int_equal(heard.payload_len, 3);
     assert_memory_equal(heard.payload, "a\0b", 3);
-    assert_int_equal(atomic_load(&heard.messages), 1);
     reel_subscriber_close(subscriber);
     reel_publisher_close(publisher);
 }
