@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <hiredis.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,120 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "libcommon/core/clock.h"
 #include "libcommon/core/err.h"
-#include "libcommon/core/id.h"
 #include "svc-job/view.h"
-#include "tests/integration/job/lib/service.h"
+#include "tests/integration/job/lib/steps.h"
 #include "tests/lib/cmocka.h"
-
-enum { WAIT_US = 30 * 1000 * 1000 };
-
-static int set_up(void **state)
-{
-    *state = service_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    service_free(*state);
-    return 0;
-}
-
-static void nap(void)
-{
-    const struct timespec ts = {.tv_nsec = 20 * 1000 * 1000};
-
-    nanosleep(&ts, NULL);
-}
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        int64_t until_us_ = reel_deadline_in_us(WAIT_US);                                          \
-        while (!(condition) && !reel_deadline_passed(until_us_))                                   \
-            nap();                                                                                 \
-        assert_true(condition);                                                                    \
-    } while (0)
-
-static const char *enqueue(struct service *s, const char *clip, const char *type)
-{
-    return service_enqueue(s, service_request(s, service_add_video(s, clip), type));
-}
-
-static bool has_output(struct service *s, const char *video_id, const char *job_id)
-{
-    char path[256];
-
-    snprintf(path, sizeof(path), "%s/storage/%s/%s.mp4", s->dir, video_id, job_id);
-    return access(path, F_OK) == 0;
-}
-
-static void hold_queue(struct service *s, bool hold)
-{
-    const char *meta = tap_key(&s->tap, "meta");
-
-    if (hold)
-        freeReplyObject(tap_run(&s->tap, "HSET %s paused 1", meta));
-    else
-        freeReplyObject(tap_run(&s->tap, "HDEL %s paused", meta));
-    freeReplyObject(hold ? tap_run(&s->tap, "DEL %s", tap_key(&s->tap, "marker"))
-                         : tap_run(&s->tap, "ZADD %s 0 0", tap_key(&s->tap, "marker")));
-}
-
-static int cancel(struct service *s, const char *job_id, const char *user_id, Job__Job **ret_job)
-{
-    struct reel_call_options options = service_options(user_id);
-    Job__CancelRequest request = JOB__CANCEL_REQUEST__INIT;
-
-    request.job_id = (char *)job_id;
-    return job_service_cancel(s->channel, &options, &request, &s->arena, ret_job, NULL);
-}
-
-static int retry(struct service *s, const char *job_id, const char *user_id, Job__Job **ret_job)
-{
-    struct reel_call_options options = service_options(user_id);
-    Job__RetryRequest request = JOB__RETRY_REQUEST__INIT;
-
-    request.job_id = (char *)job_id;
-    return job_service_retry(s->channel, &options, &request, &s->arena, ret_job, NULL);
-}
-
-static Job__ListEventsResponse *list_events(struct service *s, int64_t after)
-{
-    struct reel_call_options options = service_options(NULL);
-    Job__ListEventsRequest request = JOB__LIST_EVENTS_REQUEST__INIT;
-    Job__ListEventsResponse *response = NULL;
-
-    request.after_seq = after;
-    assert_int_equal(
-        job_service_list_events(s->channel, &options, &request, &s->arena, &response, NULL),
-        REEL_OK);
-    return response;
-}
-
-// The types of a job's recorded events, joined by spaces.
-static const char *story(struct service *s, const char *job_id)
-{
-    Job__ListEventsResponse *list = list_events(s, 0);
-    const char *text = "";
-    int32_t version = 0;
-
-    for (size_t i = 0; i < list->n_events; i++) {
-        if (strcmp(list->events[i]->job_id, job_id) != 0)
-            continue;
-        assert_true(list->events[i]->version > version);
-        version = list->events[i]->version;
-        text = reel_arena_printf(&s->arena, "%s%s%s", text, text[0] != '\0' ? " " : "",
-                                 list->events[i]->type + strlen("job."));
-    }
-    return text;
-}
-
-static size_t heard(struct service *s, const char *type, const char *job_id)
-{
-    return service_heard(s, reel_arena_printf(&s->arena, "%s %s", type, job_id));
-}
 
 static void a_job_is_done_and_told(void **state)
 {
@@ -242,19 +131,6 @@ static void a_queued_job_is_cancelled(void **state)
     service_await(s, id, "completed");
     assert_int_equal(cancel(s, id, USER_A, &job), REEL_FAILED_PRECONDITION);
     assert_int_equal(retry(s, id, USER_A, &job), REEL_FAILED_PRECONDITION);
-}
-
-static long count_workers(struct service *s)
-{
-    char command[160];
-    char text[32] = "";
-
-    // the zygote is the service's only child, its children are the workers
-    snprintf(command, sizeof(command), "pgrep -P $(pgrep -P %d | head -1) | wc -l", (int)s->pid);
-    FILE *out = popen(command, "r");
-    assert_non_null(fgets(text, sizeof(text), out));
-    pclose(out);
-    return strtol(text, NULL, 10);
 }
 
 static void a_running_job_is_cancelled_within_a_second(void **state)
@@ -401,250 +277,6 @@ static void a_file_is_inspected_past_the_queue(void **state)
         REEL_NOT_FOUND);
 }
 
-static void a_lost_redis_loses_no_job(void **state)
-{
-    struct service *s = *state;
-    const char *ids[6];
-
-    hold_queue(s, true);
-    for (int i = 0; i < 6; i++)
-        ids[i] = enqueue(s, "short.mp4", "resize");
-    redisReply *keys = tap_run(&s->tap, "KEYS %s*", s->tap.prefix);
-    for (size_t i = 0; i < keys->elements; i++)
-        freeReplyObject(tap_run(&s->tap, "DEL %s", keys->element[i]->str));
-    freeReplyObject(keys);
-    for (int i = 0; i < 6; i++)
-        service_await(s, ids[i], "completed");
-    assert_int_equal(tap_int(&s->tap, "HGET %s concurrency", tap_key(&s->tap, "meta")), 5);
-    assert_int_equal(database_number(s->database, "SELECT count(*) FROM job_events "
-                                                  "WHERE type = 'job.completed'"),
-                     6);
-}
-
-static void a_redis_that_forgets_running_jobs_has_them_run_once_for_the_record(void **state)
-{
-    struct service *s = *state;
-    Job__EnqueueRequest *request = service_request(s, service_add_video(s, "long.mp4"), "resize");
-    const char *id = service_enqueue(s, request);
-
-    WAIT_FOR(heard(s, "job.progress", id) > 0);
-    redisReply *keys = tap_run(&s->tap, "KEYS %s*", s->tap.prefix);
-    for (size_t i = 0; i < keys->elements; i++)
-        freeReplyObject(tap_run(&s->tap, "DEL %s", keys->element[i]->str));
-    freeReplyObject(keys);
-    service_await(s, id, "completed");
-    assert_int_equal(database_number(s->database, "SELECT count(*) FROM job_events "
-                                                  "WHERE type = 'job.completed'"),
-                     1);
-}
-
-static void enqueueing_works_while_redis_is_away(void **state)
-{
-    struct service *s = *state;
-
-    service_end(s, SIGTERM);
-    service_cut_redis(s, true);
-    service_start(s);
-    const char *id = enqueue(s, "short.mp4", "resize");
-    int rc;
-    assert_string_equal(service_status(s, id, USER_A, &rc)->state, "waiting");
-    service_cut_redis(s, false);
-    service_await(s, id, "completed");
-}
-
-static void a_killed_service_loses_nothing(void **state)
-{
-    struct service *s = *state;
-    const char *ids[8];
-    unsigned seed = (unsigned)reel_clock_wall_us();
-
-    print_message("seed %u\n", seed);
-    for (int i = 0; i < 8; i++)
-        ids[i] = enqueue(s, i % 2 == 0 ? "long.mp4" : "short.mp4", "resize");
-    for (int kills = 0; kills < 4; kills++) {
-        const struct timespec ts = {.tv_nsec = rand_r(&seed) % 900 * 1000000L};
-        nanosleep(&ts, NULL);
-        assert_int_equal(service_end(s, SIGKILL), -1);
-        service_start(s);
-    }
-    for (int i = 0; i < 8; i++)
-        service_await(s, ids[i], "completed");
-    assert_int_equal(database_number(s->database, "SELECT count(*) FROM job_events "
-                                                  "WHERE type = 'job.completed'"),
-                     8);
-    WAIT_FOR(tap_int(&s->tap, "ZCARD %s", tap_key(&s->tap, "completed")) == 8);
-    WAIT_FOR(tap_int(&s->tap, "LLEN %s", tap_key(&s->tap, "active")) == 0);
-    tap_check(&s->tap);
-}
-
-static void a_job_that_ended_before_redis_knew_is_settled_unrun(void **state)
-{
-    struct service *s = *state;
-    const char *video = service_add_video(s, "short.mp4");
-
-    hold_queue(s, true);
-    const char *id = service_enqueue(s, service_request(s, video, "resize"));
-    free(database_sql(s->database,
-                      "UPDATE job_history SET state = 'completed', finished_at = now(), "
-                      "result = '{\"storageKey\":\"k\",\"sizeBytes\":\"9\"}', version = 9"));
-    hold_queue(s, false);
-    WAIT_FOR(tap_int(&s->tap, "ZSCORE %s %s", tap_key(&s->tap, "completed"), id) > 0);
-    char *value = tap_text(&s->tap, "HGET %s returnvalue", tap_key(&s->tap, id));
-    assert_non_null(strstr(value, "\"sizeBytes\":\"9\""));
-    free(value);
-    assert_false(has_output(s, video, id));
-    assert_int_equal(database_number(s->database, "SELECT version FROM job_history"), 9);
-}
-
-static void a_foreign_producers_job_is_adopted(void **state)
-{
-    struct service *s = *state;
-    Job__EnqueueRequest *request = service_request(s, service_add_video(s, "short.mp4"), "resize");
-    struct queue_entry entry = {
-        .id = "17", .name = "resize", .attempts = 2, .data = view_json(&s->arena, &request->base)};
-
-    assert_int_equal(queue_add(s->queue, reel_deadline_in_us(WAIT_US), &s->arena, &entry), REEL_OK);
-    service_await(s, request->operation_id, "completed");
-    assert_string_equal(story(s, request->operation_id), "created started completed");
-    // the same operation under another number is not run again
-    entry.id = "18";
-    assert_int_equal(queue_add(s->queue, reel_deadline_in_us(WAIT_US), &s->arena, &entry), REEL_OK);
-    WAIT_FOR(tap_int(&s->tap, "ZSCORE %s 18", tap_key(&s->tap, "failed")) > 0);
-    char *reason = tap_text(&s->tap, "HGET %s failedReason", tap_key(&s->tap, "18"));
-    assert_non_null(strstr(reason, "has a job already: 17"));
-    free(reason);
-}
-
-static void a_foreign_job_that_makes_no_sense_fails_with_a_reason(void **state)
-{
-    struct service *s = *state;
-    static const struct {
-        const char *id;
-        const char *data;
-        const char *reason;
-    } cases[] = {
-        {"m1", "{\"hello\":1}", "hello"},
-        {"m2", "not json", "not a job of this service"},
-        {"m3", "{}", "operationId"},
-        {"m4", "[]", "not a job of this service"},
-    };
-
-    for (size_t i = 0; i < REEL_ARRAY_SIZE(cases); i++) {
-        const struct queue_entry entry = {
-            .id = cases[i].id, .name = "x", .data = cases[i].data, .attempts = 3};
-        assert_int_equal(queue_add(s->queue, reel_deadline_in_us(WAIT_US), &s->arena, &entry),
-                         REEL_OK);
-        WAIT_FOR(tap_int(&s->tap, "ZSCORE %s %s", tap_key(&s->tap, "failed"), cases[i].id) > 0);
-        char *reason = tap_text(&s->tap, "HGET %s failedReason", tap_key(&s->tap, cases[i].id));
-        assert_non_null(strstr(reason, cases[i].reason));
-        free(reason);
-    }
-    assert_int_equal(database_number(s->database, "SELECT count(*) FROM job_history"), 0);
-}
-
-static void what_another_fleet_ended_is_taken_over(void **state)
-{
-    struct service *s = *state;
-    struct queue_claim claim;
-    struct queue_claim next;
-
-    hold_queue(s, true);
-    const char *a = enqueue(s, "short.mp4", "resize");
-    const char *b = enqueue(s, "short.mp4", "resize");
-    service_end(s, SIGTERM);
-    hold_queue(s, false);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(
-            queue_claim_next(s->queue, reel_deadline_in_us(WAIT_US), &s->arena, "t", &claim),
-            REEL_OK);
-        assert_true(claim.found);
-        const struct queue_end end = {.id = claim.job.id,
-                                      .token = "t",
-                                      .completed = i == 0,
-                                      .value = i == 0 ? "{\"sizeBytes\":\"5\"}" : "their reason"};
-        assert_int_equal(
-            queue_settle(s->queue, reel_deadline_in_us(WAIT_US), &s->arena, &end, &next), REEL_OK);
-    }
-    service_start(s);
-    assert_int_equal(service_await(s, a, "completed")->result->size_bytes, 5);
-    assert_string_equal(service_await(s, b, "failed")->failed_reason, "their reason");
-}
-
-static void a_failed_job_sent_back_at_a_dashboard_runs_again(void **state)
-{
-    struct service *s = *state;
-    const char *video = service_add_video(s, "text.mp4");
-    const char *id = service_enqueue(s, service_request(s, video, "resize"));
-
-    service_await(s, id, "failed");
-    WAIT_FOR(database_number(s->database, "SELECT count(*) FROM job_history WHERE is_settled") ==
-             1);
-    freeReplyObject(tap_run(&s->tap, "ZREM %s %s", tap_key(&s->tap, "failed"), id));
-    freeReplyObject(tap_run(&s->tap, "LPUSH %s %s", tap_key(&s->tap, "wait"), id));
-    freeReplyObject(tap_run(&s->tap, "ZADD %s 0 0", tap_key(&s->tap, "marker")));
-    WAIT_FOR(database_number(s->database, "SELECT generation FROM job_history") == 2);
-    service_await(s, id, "failed");
-    assert_string_equal(story(s, id), "created started failed requeued started failed");
-}
-
-static void a_stopping_service_hands_its_jobs_back(void **state)
-{
-    struct service *s = *state;
-    Job__EnqueueRequest *request = service_request(s, service_add_video(s, "long.mp4"), "convert");
-
-    s->grace_ms = 0;
-    service_end(s, SIGTERM);
-    service_start(s);
-    request->params->target_format = (char *)"webm";
-    const char *id = service_enqueue(s, request);
-    WAIT_FOR(heard(s, "job.progress", id) > 0);
-    assert_int_equal(service_end(s, SIGTERM), 0);
-    assert_int_equal(tap_int(&s->tap, "LLEN %s", tap_key(&s->tap, "wait")), 1);
-    assert_int_equal(tap_int(&s->tap, "LLEN %s", tap_key(&s->tap, "active")), 0);
-    assert_int_equal(database_number(s->database,
-                                     "SELECT attempts_made FROM job_history WHERE state = "
-                                     "'waiting'"),
-                     0);
-    tap_check(&s->tap);
-    service_start(s);
-    WAIT_FOR(heard(s, "job.started", id) >= 2);
-    Job__Job *job;
-    assert_int_equal(cancel(s, id, USER_A, &job), REEL_OK);
-}
-
-static void a_stopping_service_lets_jobs_finish(void **state)
-{
-    struct service *s = *state;
-    const char *id = enqueue(s, "short.mp4", "resize");
-
-    WAIT_FOR(heard(s, "job.started", id) == 1);
-    assert_int_equal(service_end(s, SIGTERM), 0);
-    assert_int_equal(
-        database_number(s->database, "SELECT count(*) FROM job_history WHERE state = 'completed'"),
-        1);
-}
-
-static void a_dead_worker_costs_an_attempt_and_the_second_the_job(void **state)
-{
-    struct service *s = *state;
-    Job__EnqueueRequest *request = service_request(s, service_add_video(s, "long.mp4"), "convert");
-    char command[160];
-
-    request->params->target_format = (char *)"webm";
-    const char *id = service_enqueue(s, request);
-    for (size_t i = 1; i <= 2; i++) {
-        WAIT_FOR(heard(s, "job.started", id) == i);
-        WAIT_FOR(count_workers(s) == 1);
-        snprintf(command, sizeof(command), "kill -SEGV $(pgrep -P $(pgrep -P %d | head -1))",
-                 (int)s->pid);
-        assert_int_equal(system(command), 0);
-    }
-    Job__Job *job = service_await(s, id, "failed");
-    assert_string_equal(job->failed_code, "CRASHED");
-    assert_int_equal(job->attempts_made, 2);
-    assert_string_equal(story(s, id), "created started requeued started failed");
-}
-
 static void events_can_be_read_back_by_number(void **state)
 {
     struct service *s = *state;
@@ -688,7 +320,7 @@ static void progress_is_monotone_and_steady(void **state)
     assert_true(n > 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, steps_set_up, steps_tear_down)
 
 int main(int argc, char **argv)
 {
@@ -704,18 +336,6 @@ int main(int argc, char **argv)
         CASE(a_stranger_sees_and_moves_nothing),
         CASE(the_history_and_the_counts_are_right),
         CASE(a_file_is_inspected_past_the_queue),
-        CASE(a_lost_redis_loses_no_job),
-        CASE(a_redis_that_forgets_running_jobs_has_them_run_once_for_the_record),
-        CASE(enqueueing_works_while_redis_is_away),
-        CASE(a_killed_service_loses_nothing),
-        CASE(a_job_that_ended_before_redis_knew_is_settled_unrun),
-        CASE(a_foreign_producers_job_is_adopted),
-        CASE(a_foreign_job_that_makes_no_sense_fails_with_a_reason),
-        CASE(what_another_fleet_ended_is_taken_over),
-        CASE(a_failed_job_sent_back_at_a_dashboard_runs_again),
-        CASE(a_stopping_service_hands_its_jobs_back),
-        CASE(a_stopping_service_lets_jobs_finish),
-        CASE(a_dead_worker_costs_an_attempt_and_the_second_the_job),
         CASE(events_can_be_read_back_by_number),
         CASE(progress_is_monotone_and_steady),
     };

@@ -12,9 +12,11 @@
 
 void servers_need(char **argv)
 {
+    char *args[] = {(char *)"with-services.sh", argv[0], argv[1], NULL};
+
     if (getenv("REEL_TEST_PG_DIR") != NULL)
         return;
-    execl(REEL_SOURCE_DIR "/tests/lib/with-services.sh", "with-services.sh", argv[0], NULL);
+    execv(REEL_SOURCE_DIR "/tests/lib/with-services.sh", args);
     perror("with-services.sh");
     exit(1);
 }
