@@ -220,6 +220,7 @@ static enum step events_finish(struct request *req)
     req->state = es;
     req->state_fini = stream_fini;
     req->reply.is_endless = true;
+    req->reply.close = true;
     reply_header(req, "Content-Type", "text/event-stream");
     reply_header(req, "Cache-Control", "no-store");
     // nginx would gather the events otherwise.

@@ -79,9 +79,9 @@ static enum step answer_failure(struct upload *up, int rc)
 static enum step flush(struct upload *up)
 {
     while (up->pending) {
+        waker_arm(&up->req->waker);
         if (conn_is_gone(up->req->conn))
             return problem_answer(up->req, 499, "The client went away.");
-        waker_arm(&up->req->waker);
         int rc = reel_stream_try_send(up->stream, up->pending, up->pending_len);
         if (rc == REEL_OK)
             up->pending = NULL;

@@ -98,7 +98,7 @@ static bool is_up(void *arg)
 void fixture_start(struct fixture *f)
 {
     reel_svc_init();
-    reel_log_init("test", REEL_LOG_ERROR);
+    reel_log_init("test", getenv("VERBOSE") ? REEL_LOG_DEBUG : REEL_LOG_ERROR);
     start_redis(f);
     assert_int_equal(services_start(&f->services, f->url, f->events_url), 0);
     services_token(&f->services, f->services.user_id, 300, f->token);
