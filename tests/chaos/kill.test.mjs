@@ -35,8 +35,8 @@ function random(seed) {
 function clips(dir) {
   return [0, 1, 2, 3].map((i) => {
     const file = path.join(dir, `clip${i}.mp4`);
-    execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', `testsrc2=size=${160 + 32 * i}x120:rate=15:duration=${1 + i}`,
-      '-f', 'lavfi', '-i', `sine=frequency=${300 + 100 * i}:duration=${1 + i}`, '-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-shortest', file]);
+    execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', `testsrc2=size=${320 + 64 * i}x240:rate=25:duration=${2 + i}`,
+      '-f', 'lavfi', '-i', `sine=frequency=${300 + 100 * i}:duration=${2 + i}`, '-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-shortest', file]);
     return { file, sha256: createHash('sha256').update(fs.readFileSync(file)).digest('hex') };
   });
 }
@@ -54,19 +54,30 @@ function workerPids(stack) {
   return job ? children(job).flatMap(children) : [];
 }
 
+// Workers live for a moment only: waits up to two seconds for one.
+async function strikeWorker(stack) {
+  for (const end = Date.now() + 2000; Date.now() < end; await sleep(5)) {
+    const [pid] = workerPids(stack);
+    if (!pid) continue;
+    await sleep(Math.random() * 50);
+    try {
+      process.kill(pid, 'SIGKILL');
+      return true;
+    } catch {
+      // It ended by itself.
+    }
+  }
+  return false;
+}
+
 // Kills one victim and brings it back within a second, as a supervisor would.
 async function strike(stack, victim) {
   if (victim === 'redis' || victim === 'postgres') {
-    stack.killServer(victim);
+    await stack.killServer(victim);
     await (victim === 'redis' ? stack.startRedis() : stack.startPostgres());
     return true;
   }
-  if (victim === 'worker') {
-    const [pid] = workerPids(stack);
-    if (!pid) return false;
-    try { process.kill(pid, 'SIGKILL'); } catch { return false; }
-    return true;
-  }
+  if (victim === 'worker') return strikeWorker(stack);
   await stack.kill(victim);
   stack.start(victim);
   return true;
@@ -75,17 +86,16 @@ async function strike(stack, victim) {
 async function killer(stack, rand, state) {
   const left = new Map(VICTIMS.map((name) => [name, KILLS]));
   while ([...left.values()].some((n) => n > 0)) {
-    const open = [...left].filter(([, n]) => n > 0).map(([name]) => name);
+        const open = [...left].filter(([, n]) => n > 0).map(([name]) => name);
     const victim = open[Math.floor(rand() * open.length)];
     if (await strike(stack, victim)) left.set(victim, left.get(victim) - 1);
-    // Workers can only be killed while jobs run.
-    if (state.done && open.length === 1 && victim === 'worker') break;
     for (const exit of stack.exits.splice(0)) {
       state.unexpected.push(exit);
       if (!stack.pid(exit.name)) stack.start(exit.name);
     }
     await sleep(50 + rand() * 700);
   }
+  state.killed = true;
   return Object.fromEntries([...left].map(([name, n]) => [name, KILLS - n]));
 }
 
@@ -103,22 +113,26 @@ async function acknowledged(what, wanted, attempt, state) {
   throw new Error(`${what}: not acknowledged in 120 s`);
 }
 
+// The i-th job: mostly resizes, each to a size of its own, for asking twice answers the first job.
+function jobRequest(i, videoId) {
+  if (i % 5 === 0) return ['convert', { videoId, targetFormat: ['mkv', 'mov', 'avi'][i % 3] }];
+  if (i % 5 === 1) return ['extract-audio', { videoId }];
+  return ['resize', { videoId, width: 64 + 2 * (i % 400), height: 48 + 2 * Math.floor(i / 400) }];
+}
+
+// One client: at least its share of uploads and jobs, and jobs for as long as there are kills left.
 async function load(user, index, files, ledger, state) {
-  for (let i = index; i < Math.max(UPLOADS, JOBS); i += CLIENTS) {
+  for (let i = index; i < UPLOADS || ledger.jobs.size < JOBS || !state.killed; i += CLIENTS) {
     const clip = files[i % files.length];
     if (i < UPLOADS) {
       const body = await acknowledged('upload', 201, () => user.upload(clip.file), state);
       ledger.uploads.push({ videoId: body.videoId, sha256: clip.sha256 });
     }
-    if (i < JOBS) {
-      const { videoId } = ledger.uploads[Math.floor(Math.random() * ledger.uploads.length)];
-      const kind = i % 3;
-      const [route, json] = kind === 0 ? ['resize', { videoId, width: 64 + 2 * i, height: 48 + 2 * (i % 7) }]
-        : kind === 1 ? ['convert', { videoId, targetFormat: ['mkv', 'mov', 'avi'][i % 3] }]
-          : ['extract-audio', { videoId }];
-      const body = await acknowledged(route, 202, () => user.post(`/api/videos/${route}`, json), state);
-      ledger.jobs.set(body.jobId, { route, ...json });
-    }
+    const { videoId } = ledger.uploads[Math.floor(Math.random() * ledger.uploads.length)];
+    const [route, json] = jobRequest(i, videoId);
+    const body = await acknowledged(route, 202, () => user.post(`/api/videos/${route}`, json), state);
+    ledger.jobs.set(body.jobId, { route, ...json });
+    await sleep(Math.random() * 300);
   }
 }
 
@@ -174,11 +188,11 @@ test(`kill -9 of every process, ${KILLS} times each, seed ${SEED}`, { timeout: 9
   const files = clips(stack.dir);
   const user = await newUser(stack.url);
   const ledger = { uploads: [], jobs: new Map() };
-  const state = { attempts: 0, errors: 0, done: false, unexpected: [] };
+  const state = { attempts: 0, errors: 0, killed: false, unexpected: [] };
   // One upload first, so that every client has a video to work on.
   ledger.uploads.push({ videoId: (await user.upload(files[0].file)).body.videoId, sha256: files[0].sha256 });
 
-  const clients = Promise.all(Array.from({ length: CLIENTS }, (_, i) => load(user, i, files, ledger, state))).finally(() => { state.done = true; });
+  const clients = Promise.all(Array.from({ length: CLIENTS }, (_, i) => load(user, i, files, ledger, state)));
   const [kills] = await Promise.all([killer(stack, rand, state), clients]);
   await stack.ready();
   const open = await settle(stack, user, ledger);

@@ -59,14 +59,12 @@ class Stack {
     this.redisUrl = await services(this.dir, 'services_start_redis "$D" >&2; echo "$SERVICES_REDIS_URL"');
   }
 
-  // Ends PostgreSQL or Redis as a power cut would: kill -9 of the server process.
-  killServer(name) {
-    const pid = Number(fs.readFileSync(path.join(this.dir, 'run', `${name}.pid`), 'utf8').split(/\s/)[0]);
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      if (error.code !== 'ESRCH') throw error;
-    }
+  // Ends PostgreSQL or Redis with kill -9 and waits until it is gone; start it again with
+  // startPostgres or startRedis.
+  async killServer(name) {
+    const pidFile = path.join(this.dir, 'run', `${name}.pid`);
+    process.kill(Number(fs.readFileSync(pidFile, 'utf8').split(/\s/)[0]), 'SIGKILL');
+    await services(this.dir, `process_wait_gone '${pidFile}' 5`);
   }
 
   roleUrl(service) {
