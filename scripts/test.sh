@@ -32,11 +32,11 @@ keep() {
 build() {
     local log=build/$1.log
     mkdir -p build
-    { cmake --preset "$1" && cmake --build "build/$1" -j "$(nproc)"; } >"$log" 2>&1 && {
+    { cmake --preset "$1" && cmake --build "build/$1" -j "$(nproc)" -- -k 0; } >"$log" 2>&1 && {
         note "ok $1 build"
         return
     }
-    tail -n 40 "$log"
+    grep -E '^FAILED|error' "$log" | head -n 60
     note "FAILED $1 build (all of it: $log)"
     return 1
 }

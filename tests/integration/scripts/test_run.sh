@@ -54,6 +54,7 @@ eventually() {
 }
 
 start() {
+    rm -f "$work/out"
     "$root/scripts/run.sh" --no-setup >"$work/out" 2>&1 &
     run=$!
     eventually grep -q 'Reelmesh is ready' "$work/out"
