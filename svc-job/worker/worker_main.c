@@ -40,7 +40,6 @@ static void restore_signals(void)
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGCHLD, SIG_DFL);
 }
 
 static _Noreturn void leave(int status)

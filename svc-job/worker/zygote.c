@@ -91,10 +91,12 @@ static int block_signals(void)
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
     sigset_t set;
 
+    // A handler of the program that forked us would go on with its work in here.
+    for (int number = 1; number < SIGRTMIN; number++)
+        signal(number, SIG_DFL);
     // Ctrl-C reaches the whole process group; the service decides when its workers end.
     for (size_t i = 0; i < REEL_ARRAY_SIZE(ignored); i++)
         signal(ignored[i], SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_SETMASK, &set, NULL);
