@@ -108,6 +108,9 @@ static int drain(struct decoder *dec, bool *ret_done)
             return MEDIA_OK;
         }
         dec->frames++;
+        // Concealed: shown, but not what was filmed.
+        if ((dec->frame->flags & AV_FRAME_FLAG_CORRUPT) || dec->frame->decode_error_flags)
+            dec->concealed++;
         run_beat(dec->run);
         time_frame(dec, dec->frame);
         rc = dec->sink(dec->sink_arg, dec->frame);

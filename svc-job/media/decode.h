@@ -21,7 +21,8 @@ struct decoder {
     struct AVFrame *frame;
     int64_t next_pts; // where the next frame without a time is put
     int64_t frames;
-    int64_t damaged;
+    int64_t damaged;   // packets that gave nothing
+    int64_t concealed; // frames that were patched up
     decoder_sink *sink;
     void *sink_arg;
 };

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "svc-job/media/engine.h"
 
+#include <errno.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/error.h>
 #include <libavutil/log.h>
 #include <libavutil/mem.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "svc-job/media/ops.h"
 #include "svc-job/media/thumb.h"
@@ -64,22 +67,53 @@ static int check_result(struct run *run, const struct transcode_result *result)
     return MEDIA_OK;
 }
 
+// Once through the file: plan, run, look at the result.
+static int attempt(struct run *run, struct input *input, const struct probe *probe,
+                   struct plan *ret_plan)
+{
+    struct transcode_result result = {0};
+    int rc = ops_compile(run, probe, ret_plan);
+
+    if (rc == MEDIA_OK)
+        rc = transcode_run(run, input, probe, ret_plan, &result);
+    if (rc == MEDIA_OK)
+        rc = check_result(run, &result);
+    if (rc == MEDIA_OK)
+        run->outcome->facts.frames = result.frames;
+    return rc;
+}
+
+// A stream that should have fitted its new container and did not is encoded after all.
+static int encode_instead(struct run *run, const struct probe *probe, struct plan *ret_plan)
+{
+    REEL_AUTO(input_close) struct input input = {0};
+    int rc;
+
+    memset(run->outcome, 0, sizeof(*run->outcome));
+    run->never_copy = true;
+    if (ftruncate(run->io.output_fd, 0) < 0)
+        return run_fail_av(run, AVERROR(errno), "starting again");
+    rc = input_open(run, run->io.input_fd, &input);
+    return rc == MEDIA_OK ? attempt(run, &input, probe, ret_plan) : rc;
+}
+
+static bool has_copy(const struct plan *plan)
+{
+    return plan->video.mode == PLAN_COPY || plan->audio.mode == PLAN_COPY;
+}
+
 static int transform(struct run *run, struct input *input, const struct probe *probe)
 {
     struct media_facts *facts = &run->outcome->facts;
-    struct plan plan;
-    struct transcode_result result = {0};
-    int rc = ops_compile(run, probe, &plan);
+    struct plan plan = {0};
+    int rc = attempt(run, input, probe, &plan);
 
-    if (rc == MEDIA_OK)
-        rc = transcode_run(run, input, probe, &plan, &result);
-    if (rc == MEDIA_OK)
-        rc = check_result(run, &result);
+    if ((rc == MEDIA_INTERNAL || rc == MEDIA_INVALID_INPUT) && has_copy(&plan))
+        rc = encode_instead(run, probe, &plan);
     if (rc != MEDIA_OK)
         return rc;
     snprintf(facts->format, sizeof(facts->format), "%s", plan.target->extension);
     snprintf(facts->content_type, sizeof(facts->content_type), "%s", plan.target->content_type);
-    facts->frames = result.frames;
     facts->copied_video = plan.video.mode == PLAN_COPY;
     facts->copied_audio = plan.audio.mode == PLAN_COPY;
     return MEDIA_OK;

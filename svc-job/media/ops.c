@@ -52,11 +52,12 @@ static void encode_video(const struct probe_video *in, const struct caps_contain
     choose_rate(in, out);
 }
 
-static bool may_copy_video(const struct probe *probe, const struct caps_container *target)
+static bool may_copy_video(const struct run *run, const struct probe *probe,
+                           const struct caps_container *target)
 {
     const struct probe_video *in = &probe->video;
 
-    if (!caps_list_has(target->video_copy, in->codec))
+    if (run->never_copy || !caps_list_has(target->video_copy, in->codec))
         return false;
     if (!in->is_plain && !target->any_pixels)
         return false;
@@ -92,7 +93,7 @@ static void plan_audio(struct run *run, const struct probe *probe,
     if (in->stream < 0)
         return;
     out->stream = in->stream;
-    if (caps_list_has(target->audio_copy, in->codec) &&
+    if (!run->never_copy && caps_list_has(target->audio_copy, in->codec) &&
         !(target->needs_constant_rate && in->start_us > 0)) {
         out->mode = PLAN_COPY;
         return;
@@ -131,7 +132,7 @@ static int compile_convert(struct run *run, const struct probe *probe, struct pl
     if (probe->video.stream < 0)
         return run_fail(run, MEDIA_NO_VIDEO,
                         "the file has no video to convert; extract its audio instead");
-    if (may_copy_video(probe, plan->target)) {
+    if (may_copy_video(run, probe, plan->target)) {
         plan->video.mode = PLAN_COPY;
         plan->video.stream = probe->video.stream;
         plan->video.rate_num = probe->video.rate_num;

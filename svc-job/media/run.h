@@ -19,6 +19,7 @@ struct run {
     struct media_outcome *outcome;
     int64_t total_us; // of the input; 0: unknown
     int64_t total_bytes;
+    bool never_copy; // every stream is encoded
 };
 
 // Records the failure and its sentence (the first one stays) and returns the code in force:

@@ -93,7 +93,8 @@ static void warn_about(struct transcode *tc)
         tc->video.reached_us > tc->audio.reached_us ? tc->video.reached_us : tc->audio.reached_us;
     int64_t total = tc->probe->duration_us;
     int64_t slack = total / 50 > US ? total / 50 : US;
-    int64_t damaged = tc->video.decoder.damaged + tc->audio.decoder.damaged;
+    int64_t damaged = tc->video.decoder.damaged + tc->audio.decoder.damaged +
+                      tc->video.decoder.concealed + tc->audio.decoder.concealed;
     bool is_short = total > 0 && !tc->probe->duration_is_guess && reached < total - slack;
 
     if (is_short)
@@ -102,7 +103,8 @@ static void warn_about(struct transcode *tc)
     else if (tc->input->truncated || tc->probe->truncated)
         run_warn(tc->run, "truncated: the end of the file is missing");
     if (damaged > 0)
-        run_warn(tc->run, "damaged: %lld packets could not be decoded", (long long)damaged);
+        run_warn(tc->run, "damaged: %lld pictures or pieces of sound are not as recorded",
+                 (long long)damaged);
     if (tc->audio.mode != PLAN_DROP && tc->mux.packets[tc->audio.out_index] == 0)
         run_warn(tc->run, "no audio: nothing of the audio track could be decoded");
 }

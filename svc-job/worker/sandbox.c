@@ -141,6 +141,7 @@ static const int allowed[] = {
     SCMP_SYS(lseek),
     SCMP_SYS(close),
     SCMP_SYS(fsync),
+    SCMP_SYS(ftruncate),
     SCMP_SYS(futex),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),

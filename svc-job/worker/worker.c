@@ -37,6 +37,8 @@ struct worker {
     enum media_code killed_for; // MEDIA_OK: not killed
     _Atomic bool finished;
     struct media_outcome outcome;
+    int64_t cpu_us;
+    int64_t max_rss_bytes;
 };
 
 static bool is_sane(const struct worker_task *task)
@@ -259,6 +261,10 @@ static void finish(struct worker *worker, const struct wire_event *event)
                                   .killed_for = worker->killed_for};
 
     outcome_settle(&facts, &worker->outcome);
+    if (event) {
+        worker->cpu_us = event->cpu_us;
+        worker->max_rss_bytes = event->max_rss_bytes;
+    }
     atomic_store(&worker->finished, true);
 }
 
@@ -295,6 +301,14 @@ int worker_wait(struct worker *worker, int64_t deadline_us, struct media_outcome
     }
     *ret_outcome = worker->outcome;
     return REEL_OK;
+}
+
+void worker_get_usage(const struct worker *worker, int64_t *ret_cpu_us, int64_t *ret_max_rss_bytes)
+{
+    bool finished = atomic_load(&worker->finished);
+
+    *ret_cpu_us = finished ? worker->cpu_us : 0;
+    *ret_max_rss_bytes = finished ? worker->max_rss_bytes : 0;
 }
 
 void worker_free(struct worker *worker)

@@ -85,5 +85,9 @@ void worker_cancel(struct worker *worker);
 int worker_wait(struct worker *worker, int64_t deadline_us,
                 struct media_outcome *ret_outcome) REEL_MUST_CHECK;
 
+// What a finished worker has used: CPU over all threads, and its largest resident size. Zeros
+// while it runs.
+void worker_get_usage(const struct worker *worker, int64_t *ret_cpu_us, int64_t *ret_max_rss_bytes);
+
 // Kills the process if it still runs, waits until it is gone, frees. NULL is fine.
 void worker_free(struct worker *worker);
