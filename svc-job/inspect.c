@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "svc-job/inspect.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "libcommon/core/arena.h"
@@ -12,6 +13,7 @@ enum {
     WALL_MS = 25 * 1000,
     STALL_MS = 10 * 1000,
     CPU_S = 60,
+    MAX_CRASHES = 2,
 };
 
 static const int64_t thumbnail_max_bytes = 16LL << 20;
@@ -69,6 +71,19 @@ static int run_worker(const struct inspector *inspector, struct reel_call *call,
     return rc;
 }
 
+// One crash says little about the file: the worker may have been killed from outside.
+static int look(const struct inspector *inspector, struct reel_call *call, int input, int thumbnail,
+                struct media_outcome *ret_outcome)
+{
+    for (int crashes = 1;; crashes++) {
+        int rc = run_worker(inspector, call, input, thumbnail, ret_outcome);
+        if (rc != REEL_OK || ret_outcome->code != MEDIA_CRASHED || crashes == MAX_CRASHES)
+            return rc;
+        if (thumbnail >= 0 && ftruncate(thumbnail, 0) != 0)
+            return -errno;
+    }
+}
+
 static int refuse(struct reel_call *call, const struct media_outcome *outcome)
 {
     if (outcome->code == MEDIA_CANCELLED)
@@ -121,8 +136,8 @@ int inspect(const struct inspector *inspector, struct reel_call *call,
         return reel_call_fail(call, rc, "There is no file '%s'.", req->input_key);
     if (rc != REEL_OK)
         return reel_call_fail(call, rc, "The storage cannot be used.");
-    rc = run_worker(inspector, call, input,
-                    thumbnail != NULL ? reel_storage_file_fd(thumbnail) : -1, &outcome);
+    rc = look(inspector, call, input, thumbnail != NULL ? reel_storage_file_fd(thumbnail) : -1,
+              &outcome);
     if (rc != REEL_OK)
         return rc;
     if (outcome.code != MEDIA_OK)

@@ -50,7 +50,7 @@ export class Client {
   async job(jobId, timeoutMs = 60000) {
     const end = Date.now() + timeoutMs;
     for (;;) {
-      const { status, body } = await this.get(`/api/jobs/status/${jobId}`);
+      const { status, body } = await this.get(`/api/jobs/status/${jobId}`).catch((error) => ({ status: 0, body: String(error) }));
       if (status === 200 && TERMINAL.has(body.state)) return body;
       if (Date.now() > end) throw new Error(`job ${jobId} has not ended: ${status} ${JSON.stringify(body)}`);
       await sleep(50);
