@@ -110,59 +110,6 @@ static void affected_rows_are_counted(void **state)
     assert_int_equal(rows.n_rows, 0);
 }
 
-static void a_statement_is_prepared_once(void **state)
-{
-    struct fixture *f = *state;
-    REEL_AUTO(reel_pg_give) struct reel_pg_conn *conn = NULL;
-    struct reel_pg_rows rows;
-
-    assert_int_equal(reel_pg_take(f->pg, in_ms(5000), &conn), REEL_OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(reel_pg_exec(conn, &f->arena, "SELECT 'once'::text", 0, NULL, &rows),
-                         REEL_OK);
-    assert_int_equal(reel_pg_exec(conn, &f->arena,
-                                  "SELECT count(*) FROM pg_prepared_statements"
-                                  " WHERE statement = $$SELECT 'once'::text$$",
-                                  0, NULL, &rows),
-                     REEL_OK);
-    assert_int_equal(reel_pg_i64(&rows, 0, 0), 1);
-}
-
-static void more_statements_than_the_table_holds_still_run(void **state)
-{
-    struct fixture *f = *state;
-    REEL_AUTO(reel_pg_give) struct reel_pg_conn *conn = NULL;
-
-    assert_int_equal(reel_pg_take(f->pg, in_ms(30000), &conn), REEL_OK);
-    for (int i = 0; i < 600; i++) {
-        struct reel_pg_rows rows;
-        char sql[32];
-
-        snprintf(sql, sizeof(sql), "SELECT %d", i);
-        reel_arena_reset(&f->arena);
-        assert_int_equal(reel_pg_exec(conn, &f->arena, sql, 0, NULL, &rows), REEL_OK);
-        assert_int_equal(reel_pg_i64(&rows, 0, 0), i);
-    }
-}
-
-static void a_plan_outdated_by_a_schema_change_is_prepared_anew(void **state)
-{
-    struct fixture *f = *state;
-    REEL_AUTO(reel_pg_give) struct reel_pg_conn *conn = NULL;
-    struct reel_pg_rows rows;
-
-    assert_int_equal(reel_pg_take(f->pg, in_ms(5000), &conn), REEL_OK);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(reel_pg_exec(conn, &f->arena, "SELECT * FROM test_pg", 0, NULL, &rows),
-                         REEL_OK);
-        exec_ok(f, "ALTER TABLE test_pg ADD COLUMN more int");
-        assert_int_equal(reel_pg_exec(conn, &f->arena, "SELECT * FROM test_pg", 0, NULL, &rows),
-                         REEL_OK);
-        assert_int_equal(rows.n_columns, 5);
-        exec_ok(f, "ALTER TABLE test_pg DROP COLUMN more");
-    }
-}
-
 static void sqlstates_become_outcomes(void **state)
 {
     static const struct {
@@ -466,18 +413,6 @@ static void a_commit_that_is_cut_off_itself_is_unavailable_and_not_done(void **s
     assert_int_equal(count(f, "SELECT count(*) FROM test_pg"), 0);
 }
 
-static void a_silent_server_costs_no_more_than_the_deadline(void **state)
-{
-    struct fixture *f = *state;
-    struct cutter *cutter = cutter_start(f->url, "SELECT 42", CUT_SILENCE);
-    struct reel_pg *pg = new_pool(cutter_conninfo(cutter), 1, 0);
-
-    assert_int_equal(reel_pg_query(pg, in_ms(200), &f->arena, "SELECT 42", 0, NULL, NULL),
-                     REEL_DEADLINE_EXCEEDED);
-    reel_pg_free(pg);
-    cutter_stop(cutter);
-}
-
 struct worker {
     struct reel_pg *pg;
     unsigned n_ok;
@@ -542,9 +477,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(values_come_back_as_text_with_nulls),
         CASE(affected_rows_are_counted),
-        CASE(a_statement_is_prepared_once),
-        CASE(more_statements_than_the_table_holds_still_run),
-        CASE(a_plan_outdated_by_a_schema_change_is_prepared_anew),
         CASE(sqlstates_become_outcomes),
         CASE(text_that_is_not_utf8_is_refused),
         CASE(hostile_text_stays_data),
@@ -562,7 +494,6 @@ int main(void)
         CASE(a_bad_url_is_refused),
         CASE(a_commit_whose_answer_is_cut_off_is_unavailable_and_done),
         CASE(a_commit_that_is_cut_off_itself_is_unavailable_and_not_done),
-        CASE(a_silent_server_costs_no_more_than_the_deadline),
         CASE(many_threads_share_few_connections),
     };
 

@@ -9,7 +9,6 @@
 #include "libcommon/redis/redis.h"
 #include "tests/lib/cmocka.h"
 #include "tests/lib/own_redis.h"
-#include "tests/lib/scripted.h"
 
 // One for all cases: they pause, fill and restart it.
 static struct own_redis *server;
@@ -492,35 +491,6 @@ static void its_deadline_still_bounds_a_blocked_command(void **state)
     reel_redis_conn_close(conn);
 }
 
-static void what_a_broken_server_says_is_survived(void **state)
-{
-    static const struct {
-        const char *says; // to PING, after a good greeting; NULL hangs up
-        int rc;
-    } cases[] = {
-        {NULL, REEL_UNAVAILABLE},
-        {"-LOADING Redis is loading the dataset in memory\r\n", REEL_UNAVAILABLE},
-        {"-OOM command not allowed\r\n", REEL_RESOURCE_EXHAUSTED},
-        {"-MISCONF no disk\r\n", REEL_UNAVAILABLE},
-        {"?what\r\n", REEL_UNAVAILABLE},
-        {"$-5\r\n", REEL_UNAVAILABLE},
-        {"*1000000000000\r\n", REEL_UNAVAILABLE},
-        {"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", REEL_UNAVAILABLE},
-        {"$10\r\nshort", REEL_DEADLINE_EXCEEDED},
-        {"", REEL_DEADLINE_EXCEEDED},
-    };
-    struct fixture *f = *state;
-
-    for (size_t i = 0; i < REEL_ARRAY_SIZE(cases); i++) {
-        struct scripted *broken = scripted_start("PING", cases[i].says);
-        struct reel_redis *redis = new_pool(scripted_url(broken), 150);
-
-        assert_int_equal(run_in(redis, &f->arena, "PING", NULL), cases[i].rc);
-        reel_redis_free(redis);
-        scripted_stop(broken);
-    }
-}
-
 static void *count_up(void *arg)
 {
     REEL_AUTO(reel_arena_fini) struct reel_arena arena;
@@ -595,7 +565,6 @@ int main(void)
         CASE(it_shows_its_name_also_after_a_reconnect),
         CASE(a_blocked_pop_is_woken_by_a_push),
         CASE(its_deadline_still_bounds_a_blocked_command),
-        CASE(what_a_broken_server_says_is_survived),
         CASE(many_threads_share_few_links_and_a_script),
     };
 
