@@ -55,12 +55,12 @@ const micros = (text) => {
 
 // One round of wrk: requests per second and the 50th and 99th percentile.
 async function wrk(base, token) {
-  const { stdout } = await run('wrk', ['-t2', `-c${options.connections}`, `-d${options.seconds}s`, '--latency', '-H', `Authorization: Bearer ${token}`, `${base}/api/auth/user`]);
+  const { stdout } = await run('wrk', ['-t2', `-c${options.connections}`, `-d${options.seconds}s`, '--timeout', '30s', '--latency', '-H', `Authorization: Bearer ${token}`, `${base}/api/auth/user`]);
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(stdout);
   return {
     rps: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)[1]),
-    p50: micros(/50%\s+(\S+)/.exec(stdout)[1]),
-    p99: micros(/99%\s+(\S+)/.exec(stdout)[1]),
+    p50: micros(/^\s+50%\s+(\S+)/m.exec(stdout)[1]),
+    p99: micros(/^\s+99%\s+(\S+)/m.exec(stdout)[1]),
   };
 }
 
