@@ -96,6 +96,8 @@ int handle_get_asset(struct video_svc *svc, struct reel_call *call,
     rc = store_video_get(&db, user_id, req->video_id, &video);
     if (rc == REEL_OK)
         rc = list_candidates(&db, user_id, req, &operations, &n_operations);
+    if (rc == REEL_OK && handlers_catch_up(svc, call, operations, n_operations))
+        rc = list_candidates(&db, user_id, req, &operations, &n_operations);
     if (rc != REEL_OK)
         return handlers_fail(call, rc, req->video_id);
     rc = model_asset_pick(db.arena, video, req, operations, n_operations, &asset, &refusal);

@@ -32,6 +32,7 @@ struct events {
 // What one thread needs for one piece of work.
 struct pass {
     struct events *events;
+    struct reel_call *call; // on whose behalf, or NULL
     struct reel_arena *arena;
 };
 
@@ -101,7 +102,7 @@ static int read_back_page(const struct pass *pass, bool *ret_more)
 
     *ret_more = false;
     reel_arena_reset(pass->arena);
-    rc = jobs_list_events(pass->events->jobs, pass->arena, after_seq, &page);
+    rc = jobs_list_events(pass->events->jobs, pass->call, pass->arena, after_seq, &page);
     if (rc != REEL_OK)
         return rc;
     // A record that ends before what was applied is another one: the job service's database was
@@ -138,16 +139,16 @@ static int read_back(const struct pass *pass)
     return rc;
 }
 
-int events_catch_up(struct events *events, struct reel_arena *arena)
+int events_catch_up(struct events *events, struct reel_call *call, struct reel_arena *arena)
 {
-    return read_back(&(struct pass){events, arena});
+    return read_back(&(struct pass){events, call, arena});
 }
 
 static void on_gap(void *arg)
 {
     struct events *events = arg;
 
-    (void)read_back(&(struct pass){events, &events->arena});
+    (void)read_back(&(struct pass){events, NULL, &events->arena});
 }
 
 static void apply_progress(const struct pass *pass, const Job__JobEvent *event)
@@ -176,7 +177,7 @@ static void take(const struct pass *pass, const Job__JobEvent *event)
 static void on_message(void *arg, const char *topic, const uint8_t *payload, size_t payload_len)
 {
     struct events *events = arg;
-    struct pass pass = {events, &events->arena};
+    struct pass pass = {events, NULL, &events->arena};
     Job__JobEvent *event;
 
     (void)topic;

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "svc-video/handlers.h"
 
+#include <string.h>
+
 #include "libcommon/core/clock.h"
 #include "libcommon/core/id.h"
 #include "libcommon/obs/log.h"
+#include "svc-video/events.h"
 #include "svc-video/jobs.h"
 #include "svc-video/model.h"
 
-enum { STORE_TIMEOUT_US = 10 * 1000 * 1000, DEFAULT_LIMIT = 50 };
+enum {
+    STORE_TIMEOUT_US = 10 * 1000 * 1000,
+    DEFAULT_LIMIT = 50,
+    CATCH_UP_ARENA_BYTES = 8 * 1024 * 1024,
+};
 
 struct store handlers_store(struct video_svc *svc, struct reel_call *call)
 {
@@ -40,6 +47,25 @@ int handlers_fail(struct reel_call *call, int code, const char *video_id)
     default:
         return reel_call_fail(call, code, "The video %s could not be worked on.", video_id);
     }
+}
+
+static bool is_open(const Video__Operation *operation)
+{
+    return strcmp(operation->status, "pending") == 0 ||
+           strcmp(operation->status, "processing") == 0;
+}
+
+bool handlers_catch_up(struct video_svc *svc, struct reel_call *call,
+                       Video__Operation *const *operations, size_t n_operations)
+{
+    REEL_AUTO(reel_arena_fini) struct reel_arena arena;
+    bool any_open = false;
+
+    reel_arena_init(&arena, CATCH_UP_ARENA_BYTES);
+    for (size_t i = 0; i < n_operations; i++)
+        any_open |= is_open(operations[i]);
+    // While the job service is away the table is all there is.
+    return any_open && events_catch_up(svc->events, call, &arena) == REEL_OK;
 }
 
 static int handle_list_videos(struct video_svc *svc, struct reel_call *call,
@@ -90,6 +116,9 @@ static int handle_get_video(struct video_svc *svc, struct reel_call *call,
         return rc;
     rc = store_video_get(&db, user_id, req->video_id, &res->video);
     if (rc == REEL_OK)
+        rc = store_operation_list(&db, user_id, req->video_id, NULL, &res->operations,
+                                  &res->n_operations);
+    if (rc == REEL_OK && handlers_catch_up(svc, call, res->operations, res->n_operations))
         rc = store_operation_list(&db, user_id, req->video_id, NULL, &res->operations,
                                   &res->n_operations);
     return rc == REEL_OK ? REEL_OK : handlers_fail(call, rc, req->video_id);

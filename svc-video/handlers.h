@@ -19,6 +19,12 @@ int handlers_user(struct reel_call *call, const char **ret_user_id) REEL_MUST_CH
 // Fails a call about a video: what is said depends on the code that the store returned.
 int handlers_fail(struct reel_call *call, int code, const char *video_id);
 
+// Whether one of the operations is still open. Then the job service may know better than the table:
+// what it has recorded meanwhile has been applied, and the caller reads again. So whoever has heard
+// of a job's end, by its status or by an event, finds the result.
+bool handlers_catch_up(struct video_svc *svc, struct reel_call *call,
+                       Video__Operation *const *operations, size_t n_operations);
+
 // VideoService.Upload.
 int handle_upload(struct video_svc *svc, struct reel_call *call, Video__Video *res);
 

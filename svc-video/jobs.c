@@ -78,10 +78,10 @@ int jobs_get(struct reel_channel *jobs, struct reel_arena *arena, const char *us
     return job_service_get_status(jobs, &options, &request, arena, ret_job, NULL);
 }
 
-int jobs_list_events(struct reel_channel *jobs, struct reel_arena *arena, int64_t after_seq,
-                     Job__ListEventsResponse **ret_events)
+int jobs_list_events(struct reel_channel *jobs, struct reel_call *call, struct reel_arena *arena,
+                     int64_t after_seq, Job__ListEventsResponse **ret_events)
 {
-    struct reel_call_options options = options_for(NULL, CALL_TIMEOUT_US);
+    struct reel_call_options options = options_for(call, CALL_TIMEOUT_US);
     Job__ListEventsRequest request = JOB__LIST_EVENTS_REQUEST__INIT;
 
     request.after_seq = after_seq;

@@ -28,5 +28,5 @@ int jobs_get(struct reel_channel *jobs, struct reel_arena *arena, const char *us
              const char *job_id, Job__Job **ret_job) REEL_MUST_CHECK;
 
 // State changes after a sequence number.
-int jobs_list_events(struct reel_channel *jobs, struct reel_arena *arena, int64_t after_seq,
-                     Job__ListEventsResponse **ret_events) REEL_MUST_CHECK;
+int jobs_list_events(struct reel_channel *jobs, struct reel_call *call, struct reel_arena *arena,
+                     int64_t after_seq, Job__ListEventsResponse **ret_events) REEL_MUST_CHECK;

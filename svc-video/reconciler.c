@@ -114,7 +114,7 @@ static void ask_about_stale(struct round *round)
 // The last event of all may have been dropped, with none after it to show the gap.
 static void catch_up_events(struct round *round)
 {
-    if (events_catch_up(round->svc->events, &round->arena) != REEL_OK)
+    if (events_catch_up(round->svc->events, NULL, &round->arena) != REEL_OK)
         reel_log(REEL_LOG_DEBUG, "reconciler.events_postponed");
 }
 

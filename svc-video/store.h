@@ -67,7 +67,7 @@ struct store_operation {
 int store_operation_add(const struct store *db, const char *user_id, Video__Operation *operation,
                         bool *ret_is_new) REEL_MUST_CHECK;
 
-// A video's operations, newest first; with `type` only the completed ones of that type.
+// A video's operations, newest first; with `type` only those of that type.
 int store_operation_list(const struct store *db, const char *user_id, const char *video_id,
                          const char *type, Video__Operation ***ret_operations,
                          size_t *ret_n) REEL_MUST_CHECK;

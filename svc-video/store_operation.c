@@ -145,13 +145,12 @@ int store_operation_list(const struct store *db, const char *user_id, const char
     static const char all[] = "SELECT " OPERATION_COLUMNS " FROM video_operations"
                               " WHERE video_id = $1 AND user_id = $2"
                               " ORDER BY created_at DESC, id DESC LIMIT 500";
-    static const char completed[] = "SELECT " OPERATION_COLUMNS " FROM video_operations"
-                                    " WHERE video_id = $1 AND user_id = $2 AND type = $3"
-                                    " AND status = 'completed'"
-                                    " ORDER BY created_at DESC, id DESC LIMIT 500";
+    static const char of_type[] = "SELECT " OPERATION_COLUMNS " FROM video_operations"
+                                  " WHERE video_id = $1 AND user_id = $2 AND type = $3"
+                                  " ORDER BY created_at DESC, id DESC LIMIT 500";
     reel_pg_param params[] = {video_id, user_id, type};
     struct reel_pg_rows rows;
-    int rc = reel_pg_query(db->pg, db->deadline_us, db->arena, type ? completed : all, type ? 3 : 2,
+    int rc = reel_pg_query(db->pg, db->deadline_us, db->arena, type ? of_type : all, type ? 3 : 2,
                            params, &rows);
 
     if (rc != REEL_OK)

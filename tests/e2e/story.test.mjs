@@ -8,7 +8,7 @@ import test, { after, before } from 'node:test';
 import { newUser } from './lib/client.mjs';
 import { clip, decode, probe } from './lib/clips.mjs';
 import { EventStream } from './lib/events.mjs';
-import { startStack } from './lib/stack.mjs';
+import { UNLIMITED, startStack } from './lib/stack.mjs';
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
@@ -17,7 +17,7 @@ let alice;
 let clips;
 
 before(async () => {
-  stack = await startStack({ gateway: { REEL_RATE_DEFAULT: '100000/1m' } });
+  stack = await startStack({ gateway: { REEL_RATE_LIMITS: UNLIMITED } });
   alice = await newUser(stack.url);
   clips = path.join(stack.dir, 'clips');
   fs.mkdirSync(clips);
@@ -188,7 +188,7 @@ test('progress is live, never goes back and ends at the end', async () => {
   const video = await upload('long.mp4');
   const events = await EventStream.open(alice);
   const started = Date.now();
-  const { body } = await alice.post('/api/videos/convert', { videoId: video.videoId, targetFormat: 'webm' });
+  const { body } = await alice.post('/api/videos/resize', { videoId: video.videoId, width: 960, height: 540 });
   const seen = await events.until((event) => event.data.jobId === body.jobId && /completed|failed|cancelled/.test(event.type), 120000);
   events.close();
 

@@ -124,6 +124,26 @@ static void an_event_that_reached_nobody_is_found_without_another(void **state)
     await_status(service, id, "completed");
 }
 
+static void whoever_knows_of_the_end_finds_it(void **state)
+{
+    struct service *service = *state;
+    Video__GetVideoResponse *got;
+    char *video_id;
+
+    service->config.reconcile_ms = 3600000;
+    service_stop_video(service);
+    service_start_video(service);
+    const char *id = operation(service, 320);
+    // No event comes, but the record has the job's end, and the client has heard of it.
+    fake_jobs_event(service->jobs, id, "completed", 3, true);
+    video_id = database_sql(service->database, "SELECT video_id FROM video_operations");
+    assert_int_equal(service_call(service, VIDEO_SERVICE_GET_VIDEO, SERVICE_USER_A, &got, NULL,
+                                  "videoId", video_id, NULL),
+                     REEL_OK);
+    assert_string_equal(got->operations[0]->status, "completed");
+    free(video_id);
+}
+
 static void a_job_that_is_not_known_is_enqueued_again(void **state)
 {
     struct service *service = *state;
@@ -162,6 +182,8 @@ int main(int argc, char **argv)
                                         service_stop),
         cmocka_unit_test_setup_teardown(an_event_that_reached_nobody_is_found_without_another,
                                         service_start, service_stop),
+        cmocka_unit_test_setup_teardown(whoever_knows_of_the_end_finds_it, service_start,
+                                        service_stop),
         cmocka_unit_test_setup_teardown(a_job_that_is_not_known_is_enqueued_again, service_start,
                                         service_stop),
         cmocka_unit_test_setup_teardown(a_job_that_ended_unheard_is_asked_about, service_start,
