@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole story on a real clip: an account, an upload, three operations with live progress, the
 # results checked. Needs a running stack (make run).
-# Usage: scripts/demo.sh [video file]   without a file it makes a clip of 20 s
+# Usage: scripts/demo.sh [video file]   without a file it makes a clip of 10 s
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -87,9 +87,9 @@ fetch() {
 token=
 clip=${1:-$out/clip.mp4}
 if [ -z "${1:-}" ]; then
-    echo "1. A clip: 20 s of test picture and a tone"
-    ffmpeg -v error -y -f lavfi -i testsrc2=size=1280x720:rate=30:duration=20 \
-        -f lavfi -i sine=frequency=440:duration=20 -c:v libx264 -preset veryfast -pix_fmt yuv420p \
+    echo "1. A clip: 10 s of test picture and a tone"
+    ffmpeg -v error -y -f lavfi -i testsrc2=size=854x480:rate=30:duration=10 \
+        -f lavfi -i sine=frequency=440:duration=10 -c:v libx264 -preset veryfast -pix_fmt yuv420p \
         -c:a aac -shortest "$clip"
 fi
 [ -r "$clip" ] || die "$clip cannot be read"
@@ -109,7 +109,7 @@ jq -r '"  video \(.videoId): \(.dimensions.width)x\(.dimensions.height), \(.dura
     <<<"$uploaded"
 
 echo "4. Three operations, five workers"
-resize=$(post /api/videos/resize "{\"videoId\":\"$video\",\"width\":640,\"height\":360}")
+resize=$(post /api/videos/resize "{\"videoId\":\"$video\",\"width\":426,\"height\":240}")
 convert=$(post /api/videos/convert "{\"videoId\":\"$video\",\"targetFormat\":\"webm\"}")
 audio=$(post /api/videos/extract-audio "{\"videoId\":\"$video\"}")
 follow "extract audio" "$(field .jobId <<<"$audio")"
@@ -122,7 +122,7 @@ fetch "$(field .operationId <<<"$convert")" converted.webm
 fetch "$(field .operationId <<<"$audio")" audio.m4a
 curl -sSf -o "$out/thumbnail.jpg" -H "Authorization: Bearer $token" \
     "$api/api/videos/asset?videoId=$video&type=thumbnail" || die "the thumbnail is missing"
-expect "$out/resized.mp4" '.streams[] | select(.codec_type == "video") | "\(.width)x\(.height)"' 640x360
+expect "$out/resized.mp4" '.streams[] | select(.codec_type == "video") | "\(.width)x\(.height)"' 426x240
 expect "$out/converted.webm" '.format.format_name | contains("webm")' true
 expect "$out/audio.m4a" '[.streams[].codec_type] | join(",")' audio
 for file in resized.mp4 converted.webm audio.m4a thumbnail.jpg; do

@@ -88,7 +88,7 @@ TEXT
 }
 
 # Crash-only: what ends is started again, at once if it had lived, slower if it keeps dying.
-declare -A started_at delay due
+declare -A started_at deaths delay due
 start_service() {
     started_at[$1]=$SECONDS
     due[$1]=
@@ -102,8 +102,9 @@ restart_service() {
     local name=$1 lived
     if [ -z "${due[$name]:-}" ]; then
         lived=$((SECONDS - started_at[$name]))
-        delay[$name]=$((lived >= 5 ? 0 : ${delay[$name]:-0} * 2 + 1))
-        [ "${delay[$name]}" -le 15 ] || delay[$name]=15
+        deaths[$name]=$((lived >= 5 ? 0 : ${deaths[$name]:-0} + 1))
+        # 0, 0, 1, 2, 4, 8, 8, ... seconds
+        delay[$name]=$((deaths[$name] < 2 ? 0 : 1 << (deaths[$name] < 5 ? deaths[$name] - 2 : 3)))
         due[$name]=$((SECONDS + delay[$name]))
         printf '{"ts":"%s","level":"warn","svc":"run","event":"service.ended","service":"%s","lived_s":%d,"restart_in_s":%d}\n' \
             "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$name" "$lived" "${delay[$name]}" \
@@ -150,6 +151,8 @@ main() {
     done
     stack_await_ready 60
     print_welcome
+    # From here on, Ctrl-C is how a good run ends.
+    trap 'exit 0' INT TERM HUP
     touch "$STACK_DIR/log/run.log"
     tail -n 0 -q -F "$STACK_DIR"/log/{run,gateway,user,video,job}.log 2>/dev/null 9>&- &
     follower=$!

@@ -87,6 +87,10 @@ stack_check_ports() {
     for entry in $settings; do
         setting=${entry%%=*}
         port=${entry#*=}
+        if ! [[ $port =~ ^[0-9]+$ ]] || [ "$port" -lt 1 ] || [ "$port" -gt 65535 ]; then
+            services_fail "$setting names no port from 1 to 65535: \"$port\"" || status=1
+            continue
+        fi
         if stack_port_taken "$port"; then
             services_fail "port $port is taken by another program; stop it, or choose another port with $setting" || status=1
         fi
