@@ -114,6 +114,7 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
     if (rc != REEL_OK) {
         reel_log(REEL_LOG_WARN, "asset.read_failed", REEL_FS("id", as->req->id),
                  REEL_FI("code", rc));
+        waker_ending(&as->req->waker);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
     size_t left = as->chunk->data.len - as->taken;

@@ -353,10 +353,12 @@ static void on_event(struct conns *conns, const struct epoll_event *event)
 {
     struct conn *conn = &conns->slots[event->data.u64 >> 32];
     pthread_mutex_lock(&conn->lock);
-    if (conn->used && conn->generation == (uint32_t)event->data.u64) {
+    // Once: the shutdown is itself an event.
+    if (conn->used && !conn->gone && conn->generation == (uint32_t)event->data.u64) {
         gone_locked(conn);
         // The library takes a short read for the last one and may so miss an end that has come with
-        // it; this makes it look again. What was received can still be read, and replies still sent.
+        // it; this makes it look again. What was received can still be read, and replies still
+        // sent.
         shutdown(conn->fd, SHUT_RD);
     }
     pthread_mutex_unlock(&conn->lock);

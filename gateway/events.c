@@ -173,8 +173,10 @@ static ssize_t read_events(void *cls, uint64_t position, char *out, size_t size)
         enum step step = find_next(es);
         if (step == STEP_WAIT)
             return 0;
-        if (step == STEP_ANSWER)
+        if (step == STEP_ANSWER) {
+            waker_ending(&es->req->waker);
             return MHD_CONTENT_READER_END_OF_STREAM;
+        }
     }
     size_t n = es->out_len < size ? es->out_len : size;
     memcpy(out, es->out, n);

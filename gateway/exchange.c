@@ -12,6 +12,7 @@
 #include "gateway/gateway.h"
 #include "gateway/guard.h"
 #include "gateway/problem.h"
+#include "gateway/rpc.h"
 #include "gateway/uri.h"
 
 enum {
@@ -233,5 +234,6 @@ void exchange_done(struct request *req, bool complete)
 {
     access_log(req, complete || req->early_sent);
     conn_request_done(req->conn);
+    rpc_release(req);
     request_free(req);
 }

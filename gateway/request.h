@@ -19,6 +19,7 @@
 
 struct gateway;
 struct request;
+struct rpc_wait;
 struct MHD_Response;
 struct reel_counter;
 struct reel_histogram;
@@ -122,7 +123,8 @@ struct request {
     struct reply reply;
     int64_t bytes_sent;
 
-    void *state; // of the current endpoint or chain step; arena
+    struct rpc_wait *rpc; // the call it waits for, or waited for last; arena
+    void *state;          // of the current endpoint or chain step; arena
     void (*state_fini)(void *state);
 };
 

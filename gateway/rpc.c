@@ -64,11 +64,19 @@ struct rpc_wait *rpc_start(struct request *req, const struct reel_method *method
         .n_metadata = transcode_metadata(req, metadata),
     };
     wait->req = req;
+    req->rpc = wait;
     wait->method = method;
     waker_arm(&req->waker);
     reel_channel_start(channel, method, &options, packed, len, on_reply, wait, &wait->call);
     conn_on_gone(req->conn, on_gone, wait->call);
     return wait;
+}
+
+void rpc_release(struct request *req)
+{
+    if (req->rpc)
+        reel_client_call_unref(req->rpc->call);
+    req->rpc = NULL;
 }
 
 // Says in the log what the client is not told. A service that refuses this gateway's own key is a

@@ -24,5 +24,9 @@ struct rpc_wait {
 struct rpc_wait *rpc_start(struct request *req, const struct reel_method *method,
                            const ProtobufCMessage *message);
 
+// Drops what a call has left behind in a request that ends without taking its answer: the library
+// closes a connection that failed as soon as it is resumed.
+void rpc_release(struct request *req);
+
 // STEP_WAIT until the call has ended, then STEP_NEXT. The call is released then.
 enum step rpc_wait_step(struct rpc_wait *wait);

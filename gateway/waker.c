@@ -48,10 +48,8 @@ void waker_wake(struct waker *waker)
         MHD_resume_connection(parked);
 }
 
-bool waker_is_parked(struct waker *waker)
+void waker_ending(struct waker *waker)
 {
-    pthread_mutex_lock(&waker->lock);
-    bool parked = waker->parked;
-    pthread_mutex_unlock(&waker->lock);
-    return parked;
+    MHD_suspend_connection(waker->mhd);
+    MHD_resume_connection(waker->mhd);
 }

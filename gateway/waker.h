@@ -34,5 +34,6 @@ bool waker_park(struct waker *waker);
 // Wakes: resumes a parked connection, else makes the next park fail. Any thread.
 void waker_wake(struct waker *waker);
 
-// Whether the connection is parked now. Any thread; for watchdogs.
-bool waker_is_parked(struct waker *waker);
+// Call right before a content reader returns its end or an error. libmicrohttpd 1.0.1 forgets a
+// connection that a reader has ended while it was idle; parked and resumed, it is looked at again.
+void waker_ending(struct waker *waker);
