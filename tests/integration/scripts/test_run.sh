@@ -118,7 +118,7 @@ it_starts_after_a_kill_of_everything() {
     local pids="$run"
     for name in gateway user video job redis; do pids="$pids $(pid_of $name)"; done
     pids="$pids $(pgrep -P "$(pid_of postgres)" | tr '\n' ' ') $(pid_of postgres)"
-    kill -9 $pids
+    kill -9 $pids 2>/dev/null || true
     wait "$run" 2>/dev/null || true
     start
     stop
