@@ -62,6 +62,7 @@ void worker_main(const struct wire_start *start, const int fds[WIRE_N_FDS], work
     struct media_io io = {.input_fd = fds[WIRE_FD_INPUT],
                           .output_fd = fds[WIRE_FD_OUTPUT],
                           .thumbnail_fd = fds[WIRE_FD_THUMBNAIL]};
+    struct media_task task = start->task.media;
     struct wire_page *page =
         mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, fds[WIRE_FD_PAGE], 0);
 
@@ -73,7 +74,9 @@ void worker_main(const struct wire_start *start, const int fds[WIRE_N_FDS], work
         (void)setpriority(PRIO_PROCESS, 0, start->task.nice);
     if (page == MAP_FAILED || sandbox_enter(&limits) < 0)
         _exit(WIRE_EXIT_NO_SANDBOX);
-    body(&start->task.media, &io, &page->ctl, &page->outcome);
+    if (SANDBOX_ONE_THREAD)
+        task.threads = 1;
+    body(&task, &io, &page->ctl, &page->outcome);
     atomic_store_explicit(&page->done, 1, memory_order_release);
     leave(0);
 }
