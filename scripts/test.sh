@@ -12,8 +12,14 @@ if [ "${1:-}" = --no-setup ]; then
 fi
 stages=${*:-dev lint clang asan tsan fuzz e2e chaos}
 fuzz_seconds=${FUZZ_SECONDS:-10}
-results=$(mktemp "${TMPDIR:-/tmp}/reelresults.XXXXXX")
-trap 'rm -f "$results"' EXIT
+# Everything that tests put into a temporary folder goes below this one, and goes with it. The
+# servers' own users must be able to enter.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/rt.XXXXXX")
+chmod 711 "$TMPDIR"
+export TMPDIR
+results=$TMPDIR/results
+touch "$results"
+trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 # Tests start servers of their own, whatever this shell was given.

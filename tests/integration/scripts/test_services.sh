@@ -10,10 +10,10 @@ export SERVICES_FAST=1
 finish() {
     services_stop_redis "$dir"
     services_stop_pg "$dir"
-    rm -rf "$work"
-    case $SERVICES_SOCKETS in /tmp/reelmesh-*) rm -rf "$SERVICES_SOCKETS" ;; esac
+    rm -rf "$work" $short_names
 }
 dir=$work
+short_names=
 trap finish EXIT
 
 fail() {
@@ -98,6 +98,7 @@ a_directory_with_a_long_name_works() {
     up
     pg 'select 1' >/dev/null
     redis ping >/dev/null
+    short_names="${SERVICES_PG_PLACE##*=} $(dirname "${SERVICES_REDIS_URL#unix://}")"
 }
 
 for test in data_survives_a_kill_of_both orphaned_backends_do_not_keep_it_down \
