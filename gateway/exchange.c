@@ -139,12 +139,43 @@ static bool send_reply(struct request *req)
     return sent;
 }
 
-// A reply to a request whose body is still coming goes out at once only when the body cannot simply
-// be dropped; the library then closes the connection after it.
-static bool must_answer_now(const struct request *req)
+// Writes the reply on the socket past the library, which takes none while a body is coming. No byte
+// of an earlier reply can be pending: the library reads a request only after the last was sent.
+static void send_early(struct request *req)
 {
-    return req->body_expected && (req->reply.close || req->expects_continue ||
-                                  req->body_length < 0 || req->body_length > DRAIN_BYTES);
+    REEL_AUTO(reel_buf_fini) struct reel_buf text;
+    reel_buf_init(&text, 1024 * 1024);
+    req->reply.close = true;
+    finish_headers(req);
+    reel_buf_addf(&text, "HTTP/1.1 %u %s\r\nContent-Length: %zu\r\n", req->reply.status,
+                  problem_title(req->reply.status), req->reply.body_len);
+    for (unsigned i = 0; i < req->reply.n_headers; i++)
+        reel_buf_addf(&text, "%s: %s\r\n", req->reply.headers[i].name, req->reply.headers[i].value);
+    reel_buf_adds(&text, "\r\n");
+    if (strcmp(req->method, "HEAD") != 0)
+        reel_buf_add(&text, req->reply.body, req->reply.body_len);
+    if (!text.failed)
+        req->bytes_sent =
+            send(conn_fd(req->conn), text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(conn_fd(req->conn), SHUT_WR);
+    req->early_sent = true;
+    conn_enter(req->conn, CONN_LINGER);
+}
+
+// Answers in the head of a request whose body is still to come. A client that waits for leave to
+// send it, or whose framing cannot be trusted, is answered by the library, which then closes. A
+// short body is dropped and the connection lives on. Else the reply goes out at once and the rest
+// is read for a while: closing on a client that still sends would take the reply from under its
+// eyes.
+static bool answer_before_body(struct request *req)
+{
+    if (req->reply.close || req->expects_continue)
+        return send_reply(req);
+    if (req->body_length < 0 || req->body_length > DRAIN_BYTES)
+        send_early(req);
+    else
+        conn_enter(req->conn, CONN_BODY);
+    return true;
 }
 
 static bool head(struct request *req, const char *method, const char *version)
@@ -157,10 +188,11 @@ static bool head(struct request *req, const char *method, const char *version)
     if (step == STEP_WAIT)
         return true;
     req->head_done = true;
-    if (step == STEP_ANSWER && must_answer_now(req))
-        return send_reply(req);
-    if (req->body_expected)
-        conn_enter(req->conn, CONN_BODY);
+    if (!req->body_expected)
+        return true;
+    if (step == STEP_ANSWER)
+        return answer_before_body(req);
+    conn_enter(req->conn, CONN_BODY);
     return true;
 }
 
@@ -176,28 +208,6 @@ bool exchange_head_or_end(struct request *req, const char *method, const char *v
             return true;
     }
     return send_reply(req);
-}
-
-// Writes the reply on the socket past the library, which takes none while a body is coming. No byte
-// of an earlier reply can be pending: the library reads a request only after the last was sent.
-static void send_early(struct request *req)
-{
-    REEL_AUTO(reel_buf_fini) struct reel_buf text;
-    reel_buf_init(&text, 1024 * 1024);
-    req->reply.close = true;
-    finish_headers(req);
-    reel_buf_addf(&text, "HTTP/1.1 %u %s\r\nContent-Length: %zu\r\n", req->reply.status,
-                  problem_title(req->reply.status), req->reply.body_len);
-    for (unsigned i = 0; i < req->reply.n_headers; i++)
-        reel_buf_addf(&text, "%s: %s\r\n", req->reply.headers[i].name, req->reply.headers[i].value);
-    reel_buf_adds(&text, "\r\n");
-    reel_buf_add(&text, req->reply.body, req->reply.body_len);
-    if (!text.failed)
-        req->bytes_sent =
-            send(conn_fd(req->conn), text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(conn_fd(req->conn), SHUT_WR);
-    req->early_sent = true;
-    conn_enter(req->conn, CONN_LINGER);
 }
 
 static enum step collect(struct request *req, const char *data, size_t *len)
