@@ -1,19 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/gcra.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SECOND_US = 1000000, MAX_WINDOW_S = 86400 * 31 };
 
+static bool parse_number(const char **text, uint32_t *ret_number)
+{
+    size_t len = strspn(*text, "0123456789");
+    if (len == 0 || len > 9)
+        return false;
+    *ret_number = (uint32_t)strtoul(*text, NULL, 10);
+    *text += len;
+    return true;
+}
+
 static bool parse_policy(const char *text, struct rate_policy *ret_policy)
 {
-    int used = 0;
-    if (sscanf(text, "%31[a-z0-9_-]=%9u/%9u%n", ret_policy->name, &ret_policy->quota,
-               &ret_policy->window_s, &used) != 3)
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+    const char *s = text + len;
+    if (len == 0 || len >= RATE_POLICY_NAME_SIZE || *s++ != '=')
         return false;
-    return (text[used] == ',' || text[used] == '\0') && ret_policy->window_s > 0 &&
-           ret_policy->window_s <= MAX_WINDOW_S;
+    memcpy(ret_policy->name, text, len);
+    ret_policy->name[len] = '\0';
+    if (!parse_number(&s, &ret_policy->quota) || *s++ != '/' ||
+        !parse_number(&s, &ret_policy->window_s) || (*s != ',' && *s != '\0'))
+        return false;
+    // A request is regained in a microsecond at the soonest.
+    return ret_policy->window_s > 0 && ret_policy->window_s <= MAX_WINDOW_S &&
+           ret_policy->quota <= (uint64_t)ret_policy->window_s * SECOND_US;
 }
 
 static const struct rate_policy *find(const struct rate_policies *policies, const char *name)
