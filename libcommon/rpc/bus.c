@@ -12,18 +12,18 @@
 
 #include "libcommon/core/clock.h"
 #include "libcommon/obs/log.h"
+#include "libcommon/rpc/dialer.h"
 #include "libcommon/rpc/listener.h"
 #include "libcommon/rpc/transport.h"
 
 enum {
     BUFFERED_MESSAGES = 8192, // NNG's largest
     MAX_EVENT_BYTES = 1 << 20,
-    WATCH_INTERVAL_MS = 500,
-    FIRST_PROBE_MS = 400,
-    SECOND_PROBE_MS = 600,
+    WATCH_INTERVAL_MS = 300,
+    FIRST_PROBE_MS = 300,
+    SECOND_PROBE_MS = 500,
     SILENCE_US = 1000 * 1000,
-    RECONNECT_MIN_MS = 50,
-    RECONNECT_MAX_MS = 1000,
+    DIAL_TICK_US = 200 * 1000,
 };
 
 struct reel_publisher {
@@ -40,6 +40,7 @@ struct reel_publisher {
 struct reel_subscriber {
     struct reel_subscriber_handler handler;
     uint32_t socket;
+    struct reel_dialer *dialer;
     struct nng_aio *recv_aio;
     pthread_t thread;
     bool running;
@@ -47,6 +48,7 @@ struct reel_subscriber {
     pthread_cond_t changed; // monotonic
     bool received;          // the aio has a result
     bool connected;         // since the handler was last told of a gap
+    bool up;                // there is a connection
     bool stopping;
 };
 
@@ -114,7 +116,7 @@ static void *watch(void *arg)
             wait_until(&publisher->changed, &publisher->lock, until_us);
         pthread_mutex_unlock(&publisher->lock);
         if (!probe(publisher, FIRST_PROBE_MS) && !probe(publisher, SECOND_PROBE_MS)) {
-            int rc = reel_listener_revive(publisher->listener);
+            int rc = reel_listener_revive(publisher->listener, false);
 
             reel_log(REEL_LOG_WARN, "bus.listener_revived",
                      REEL_FS("url", reel_listener_url(publisher->listener)),
@@ -217,9 +219,12 @@ static void on_subscriber_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     struct reel_subscriber *subscriber = arg;
 
     (void)pipe;
-    (void)event;
     pthread_mutex_lock(&subscriber->lock);
-    subscriber->connected = true;
+    subscriber->up = event == NNG_PIPE_EV_ADD_POST;
+    if (subscriber->up)
+        subscriber->connected = true;
+    else if (!subscriber->stopping)
+        reel_dialer_lost(subscriber->dialer);
     pthread_cond_broadcast(&subscriber->changed);
     pthread_mutex_unlock(&subscriber->lock);
 }
@@ -261,6 +266,21 @@ static void take_message(struct reel_subscriber *subscriber)
     nng_recv_aio(socket, subscriber->recv_aio);
 }
 
+// Called and returns with the lock held.
+static void await_event(struct reel_subscriber *subscriber, int64_t until_us)
+{
+    int64_t tick_us = reel_deadline_in_us(DIAL_TICK_US);
+
+    if (subscriber->up || until_us < tick_us) {
+        wait_until(&subscriber->changed, &subscriber->lock, until_us);
+        return;
+    }
+    wait_until(&subscriber->changed, &subscriber->lock, tick_us);
+    pthread_mutex_unlock(&subscriber->lock);
+    reel_dialer_tick(subscriber->dialer);
+    pthread_mutex_lock(&subscriber->lock);
+}
+
 static void *subscribe(void *arg)
 {
     struct reel_subscriber *subscriber = arg;
@@ -274,7 +294,7 @@ static void *subscribe(void *arg)
         bool gap = subscriber->connected || reel_deadline_passed(silence_us);
 
         if (!received && !gap) {
-            wait_until(&subscriber->changed, &subscriber->lock, silence_us);
+            await_event(subscriber, silence_us);
             continue;
         }
         subscriber->connected = false;
@@ -298,25 +318,8 @@ static int configure_subscriber(nng_socket socket, const char *topic_prefix)
     if (rv == 0)
         rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 2 * MAX_EVENT_BYTES);
     if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
-    if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
-    if (rv == 0)
         rv = nng_socket_set(socket, NNG_OPT_SUB_SUBSCRIBE, topic_prefix, strlen(topic_prefix));
     return rv;
-}
-
-static int dial(struct reel_subscriber *subscriber, const char *url)
-{
-    nng_socket socket = {.id = subscriber->socket};
-    nng_dialer dialer;
-    int rv = nng_dialer_create(&dialer, socket, url);
-
-    if (rv != 0)
-        return rv;
-    if (strncmp(url, "tcp", 3) == 0)
-        (void)nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE, true);
-    return nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
 }
 
 static int open_subscriber(struct reel_subscriber *subscriber, const char *url,
@@ -332,13 +335,21 @@ static int open_subscriber(struct reel_subscriber *subscriber, const char *url,
     if (rv == 0)
         rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_subscriber_pipe, subscriber);
     if (rv == 0)
+        rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_subscriber_pipe, subscriber);
+    if (rv == 0)
         rv = nng_aio_alloc(&subscriber->recv_aio, on_received, subscriber);
     if (rv != 0)
         return reel_transport_fault(rv);
     nng_recv_aio(socket, subscriber->recv_aio);
-    int rc = -pthread_create(&subscriber->thread, NULL, subscribe, subscriber);
+    // Under the lock: the connection may be there, and gone, before the return.
+    pthread_mutex_lock(&subscriber->lock);
+    int rc = reel_dialer_open(socket.id, url, NULL, NULL, &subscriber->dialer);
+    pthread_mutex_unlock(&subscriber->lock);
+    if (rc != 0)
+        return rc;
+    rc = -pthread_create(&subscriber->thread, NULL, subscribe, subscriber);
     subscriber->running = rc == 0;
-    return rc == 0 ? reel_transport_fault(dial(subscriber, url)) : rc;
+    return rc;
 }
 
 int reel_subscriber_open(const char *url, const char *topic_prefix,
@@ -372,6 +383,7 @@ void reel_subscriber_close(struct reel_subscriber *subscriber)
     pthread_mutex_unlock(&subscriber->lock);
     if (subscriber->running)
         pthread_join(subscriber->thread, NULL);
+    reel_dialer_close(subscriber->dialer);
     if (subscriber->recv_aio) {
         nng_aio_stop(subscriber->recv_aio);
         if (nng_aio_result(subscriber->recv_aio) == 0 && nng_aio_get_msg(subscriber->recv_aio))

@@ -19,6 +19,12 @@ enum {
     SILENT_HEARTBEATS = 3,
     // How long calls wait for the first connection before they fail fast.
     CONNECT_GRACE_US = 2000 * 1000,
+    // How long an answer to HELLO may take; doubled each time it does not come. A dead listener of
+    // NNG 1.5.2 greets and swallows, so this is how a black hole is found.
+    FIRST_HELLO_US = 400 * 1000,
+    LAST_HELLO_US = 3000 * 1000,
+    // How often an attempt to connect is looked at.
+    DIAL_TICK_US = 50 * 1000,
     // Deadlines that fall together are looked at together.
     TIMER_SLACK_US = 500,
     SOFT_BYTES = 1 << 20,
@@ -210,25 +216,15 @@ static void give_up(struct reel_channel *channel, const char *reason)
     end_calls(channel, fails_fast, NULL, REEL_UNAVAILABLE, text, false);
 }
 
-static void *dial(void *arg)
+static void on_dial_failed(void *arg, const char *reason)
 {
     struct reel_channel *channel = arg;
-    nng_dialer dialer = {.id = channel->dialer};
-    char reason[160];
 
-    pthread_setname_np(pthread_self(), "rpc-dial");
-    // Blocking once, to learn why it fails; NNG goes on in the background.
-    int rv = nng_dialer_start(dialer, 0);
-    if (rv == 0)
-        return NULL;
-    snprintf(reason, sizeof(reason), "%s", nng_strerror(rv));
     give_up(channel, reason);
     pthread_mutex_lock(&channel->lock);
-    bool closing = channel->closing;
+    if (channel->state == REEL_CHANNEL_DOWN)
+        set_down(channel, reason);
     pthread_mutex_unlock(&channel->lock);
-    if (!closing)
-        (void)nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
-    return NULL;
 }
 
 static void on_connected(struct reel_channel *channel, uint32_t pipe)
@@ -247,6 +243,7 @@ static void on_connected(struct reel_channel *channel, uint32_t pipe)
     reel_link_reset(&channel->link);
     channel->pipe = pipe;
     channel->heard_us = reel_clock_mono_us();
+    reel_channel_wake_at(channel, channel->heard_us + channel->hello_us);
     (void)reel_channel_put(channel, &hello, true);
     pthread_mutex_unlock(&channel->lock);
 }
@@ -261,11 +258,14 @@ static void on_lost(struct reel_channel *channel, uint32_t pipe)
         bool left = channel->state == REEL_CHANNEL_LEAVING;
 
         channel->pipe = 0;
+        channel->greeted = false;
         reel_link_reset(&channel->link);
         if (channel->state != REEL_CHANNEL_CONNECTING)
             set_down(channel, left ? "it is restarting" : "the connection was lost");
         // Else it would leave with the next connection.
         nng_aio_cancel(channel->send_aio);
+        if (!channel->closing)
+            reel_dialer_lost(channel->dialer);
     }
     pthread_mutex_unlock(&channel->lock);
     if (!ours)
@@ -330,6 +330,7 @@ static void on_refused(struct reel_channel *channel, const struct reel_frame *fr
 
     pthread_mutex_lock(&channel->lock);
     channel->state = REEL_CHANNEL_REFUSED;
+    channel->greeted = true;
     channel->refused_code = frame->code <= REEL_UNAUTHENTICATED ? (int)frame->code : REEL_UNKNOWN;
     snprintf(channel->reason, sizeof(channel->reason), "%.*s", (int)frame->message.len,
              frame->message.len ? (const char *)frame->message.data : "");
@@ -348,6 +349,8 @@ static void on_hello(struct reel_channel *channel, const struct reel_frame *fram
     }
     pthread_mutex_lock(&channel->lock);
     channel->state = REEL_CHANNEL_READY;
+    channel->greeted = true;
+    channel->hello_us = FIRST_HELLO_US;
     channel->peer_max_message = channel->max_message_bytes;
     if (frame->hello.max_message_bytes > 0 &&
         frame->hello.max_message_bytes < channel->max_message_bytes)
@@ -539,6 +542,12 @@ static bool is_dead(struct reel_channel *channel, int64_t now_us)
 
     if (channel->pipe == 0)
         return false;
+    if (!channel->greeted && silent_us >= channel->hello_us) {
+        channel->hello_us = 2 * channel->hello_us;
+        if (channel->hello_us > LAST_HELLO_US)
+            channel->hello_us = LAST_HELLO_US;
+        return true;
+    }
     if (silent_us >= SILENT_HEARTBEATS * channel->heartbeat_us)
         return true;
     if (silent_us >= channel->heartbeat_us &&
@@ -552,7 +561,7 @@ static bool is_dead(struct reel_channel *channel, int64_t now_us)
 // When the timer has to look again. Called with the lock held.
 static int64_t next_wake(const struct reel_channel *channel, int64_t now_us)
 {
-    int64_t wake_us = now_us + channel->heartbeat_us;
+    int64_t wake_us = now_us + (channel->greeted ? channel->heartbeat_us : DIAL_TICK_US);
 
     for (const struct reel_client_call *call = channel->first; call; call = call->next)
         if (call->deadline_us < wake_us)
@@ -567,11 +576,14 @@ static void look(struct reel_channel *channel)
     end_calls(channel, is_late, &now_us, REEL_DEADLINE_EXCEEDED, "the deadline has passed", true);
     pthread_mutex_lock(&channel->lock);
     bool dead = is_dead(channel, now_us);
+    bool alone = channel->pipe == 0;
     bool late = channel->state == REEL_CHANNEL_CONNECTING &&
                 now_us - channel->opened_us >= CONNECT_GRACE_US;
     pthread_mutex_unlock(&channel->lock);
     if (dead)
         close_pipe(channel);
+    if (alone)
+        reel_dialer_tick(channel->dialer);
     if (late)
         give_up(channel, "it does not answer");
 }
@@ -618,7 +630,6 @@ static int copy_config(struct reel_channel *channel, const struct reel_channel_c
 
 static int open_socket(struct reel_channel *channel)
 {
-    nng_dialer dialer;
     int rc =
         reel_transport_open(REEL_TRANSPORT_CLIENT, channel->max_message_bytes, &channel->socket);
 
@@ -632,13 +643,8 @@ static int open_socket(struct reel_channel *channel)
         rv = nng_aio_alloc(&channel->send_aio, on_sent, channel);
     if (rv == 0)
         rv = nng_aio_alloc(&channel->recv_aio, on_received, channel);
-    if (rv == 0)
-        rv = nng_dialer_create(&dialer, socket, channel->url);
     if (rv != 0)
         return reel_transport_fault(rv);
-    if (strncmp(channel->url, "tcp", 3) == 0)
-        (void)nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE, true);
-    channel->dialer = dialer.id;
     nng_recv_aio(socket, channel->recv_aio);
     return 0;
 }
@@ -657,17 +663,21 @@ int reel_channel_open(const struct reel_channel_config *config, struct reel_chan
     pthread_condattr_destroy(&attr);
     reel_idmap_init(&channel->calls);
     channel->opened_us = reel_clock_mono_us();
+    channel->hello_us = FIRST_HELLO_US;
     snprintf(channel->reason, sizeof(channel->reason), "not connected yet");
     int rc = copy_config(channel, config);
     if (rc == 0)
         rc = open_socket(channel);
     if (rc == 0) {
-        rc = -pthread_create(&channel->timer, NULL, keep_time, channel);
-        channel->timer_started = rc == 0;
+        // Under the lock: the connection may be there, and gone, before the return.
+        pthread_mutex_lock(&channel->lock);
+        rc = reel_dialer_open(channel->socket, channel->url, on_dial_failed, channel,
+                              &channel->dialer);
+        pthread_mutex_unlock(&channel->lock);
     }
     if (rc == 0) {
-        rc = -pthread_create(&channel->dialing, NULL, dial, channel);
-        channel->dialing_started = rc == 0;
+        rc = -pthread_create(&channel->timer, NULL, keep_time, channel);
+        channel->timer_started = rc == 0;
     }
     if (rc != 0) {
         reel_channel_close(channel);
@@ -681,6 +691,7 @@ static void stop_transport(struct reel_channel *channel)
 {
     nng_socket socket = {.id = channel->socket};
 
+    reel_dialer_close(channel->dialer);
     // Before the socket: an operation begun while it closes would be left on a queue that is freed.
     if (channel->recv_aio)
         nng_aio_stop(channel->recv_aio);
@@ -688,8 +699,6 @@ static void stop_transport(struct reel_channel *channel)
         nng_aio_stop(channel->send_aio);
     if (channel->socket != 0)
         nng_close(socket);
-    if (channel->dialing_started)
-        pthread_join(channel->dialing, NULL);
 }
 
 void reel_channel_close(struct reel_channel *channel)

@@ -10,6 +10,7 @@
 
 #include "libcommon/rpc/call.h"
 #include "libcommon/rpc/channel.h"
+#include "libcommon/rpc/dialer.h"
 #include "libcommon/rpc/flow.h"
 #include "libcommon/rpc/idmap.h"
 #include "libcommon/rpc/metadata.h"
@@ -65,13 +66,11 @@ struct reel_channel {
     uint32_t default_timeout_ms;
     int64_t heartbeat_us;
     uint32_t socket;
-    uint32_t dialer;
+    struct reel_dialer *dialer;
     struct nng_aio *recv_aio;
     struct nng_aio *send_aio;
     pthread_t timer;
-    pthread_t dialing;
     bool timer_started;
-    bool dialing_started;
 
     pthread_mutex_t lock;
     pthread_cond_t changed; // state, timers, callbacks; monotonic
@@ -89,9 +88,11 @@ struct reel_channel {
     int64_t opened_us;
     int64_t heard_us;
     int64_t pinged_us;
+    int64_t hello_us;        // how long the answer to HELLO may take
     int64_t wake_us;         // when the timer thread looks next
     unsigned n_completing;   // completions that run on threads that are not the transport's
     unsigned n_link_waiters; // streams that wait for the link to drain
+    bool greeted;            // HELLO was answered on this connection
     bool sending;
     bool corked;
     bool closing;

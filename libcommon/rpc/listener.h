@@ -27,6 +27,8 @@ const char *reel_listener_url(const struct reel_listener *listener);
 // Whether connections come from outside the process: only then can the listener die.
 bool reel_listener_is_mortal(const struct reel_listener *listener);
 
-// Puts a dead listener up again in its place. On a Unix socket connections that live are kept; on
-// TCP they end with the old listener. Counts reel_rpc_listener_relistens_total.
-int reel_listener_revive(struct reel_listener *listener);
+// Puts a dead listener up again in its place. Counts reel_rpc_listener_relistens_total. With `keep`
+// the connections that live are kept; but then those that the dead listener has greeted and
+// swallowed are too, and their peers have to find out for themselves (a channel does, by its
+// HELLO). A fault when the address cannot be had again: try once more later.
+int reel_listener_revive(struct reel_listener *listener, bool keep);

@@ -7,9 +7,6 @@
 #include <nng/protocol/reqrep0/req.h>
 #include <string.h>
 
-// NNG waits a random time up to the first before it dials again, doubling up to the second.
-enum { RECONNECT_MIN_MS = 50, RECONNECT_MAX_MS = 1000 };
-
 int reel_transport_fault(int nng_error)
 {
     static const struct {
@@ -55,10 +52,6 @@ int reel_transport_open(enum reel_transport_role role, size_t max_message_bytes,
     if (rv != 0)
         return reel_transport_fault(rv);
     rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, recv_max);
-    if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
-    if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
     if (rv != 0) {
         nng_close(socket);
         return reel_transport_fault(rv);

@@ -20,7 +20,7 @@ struct reel_inbound {
 enum reel_transport_role { REEL_TRANSPORT_CLIENT, REEL_TRANSPORT_SERVER };
 
 // Opens a raw REQ (client) or raw REP (server) socket whose receive size is bounded to hold a
-// payload of `max_message_bytes`, with jittered reconnecting. *ret_socket is an nng_socket's id.
+// payload of `max_message_bytes`. *ret_socket is an nng_socket's id.
 int reel_transport_open(enum reel_transport_role role, size_t max_message_bytes,
                         uint32_t *ret_socket) REEL_MUST_CHECK;
 

@@ -10,12 +10,10 @@
 #include "libcommon/rpc/server_internal.h"
 
 enum {
-    INTERVAL_MS = 500,
-    FIRST_PROBE_MS = 400,
-    // A machine that is merely busy gets a second, longer chance before connections are cut.
-    SECOND_PROBE_MS = 600,
-    // Replies on their way get this long before a TCP listener takes its connections with it.
-    SETTLE_MS = 200,
+    INTERVAL_MS = 300,
+    FIRST_PROBE_MS = 300,
+    // A machine that is merely busy gets a second, longer chance.
+    SECOND_PROBE_MS = 500,
 };
 
 static int configure(nng_socket socket, const char *url, int timeout_ms)
@@ -70,17 +68,6 @@ static bool sleep_ms(struct reel_server *server, int ms)
     return !atomic_load(&server->stopping);
 }
 
-static void settle(struct reel_server *server)
-{
-    int64_t until_us = reel_deadline_in_us(SETTLE_MS * 1000);
-
-    pthread_mutex_lock(&server->lock);
-    while (server->n_calls > 0 && !reel_deadline_passed(until_us))
-        if (!sleep_ms(server, 10))
-            break;
-    pthread_mutex_unlock(&server->lock);
-}
-
 static void check(struct reel_server *server, struct reel_listener *listener)
 {
     const char *url = reel_listener_url(listener);
@@ -88,8 +75,7 @@ static void check(struct reel_server *server, struct reel_listener *listener)
     if (!reel_listener_is_mortal(listener) || reel_watchdog_probe(url, FIRST_PROBE_MS) ||
         atomic_load(&server->stopping) || reel_watchdog_probe(url, SECOND_PROBE_MS))
         return;
-    settle(server);
-    int rc = reel_listener_revive(listener);
+    int rc = reel_listener_revive(listener, true);
     reel_log(REEL_LOG_WARN, "rpc.listener_revived", REEL_FS("url", url),
              REEL_FS("fault", rc == 0 ? NULL : strerror(-rc)));
 }

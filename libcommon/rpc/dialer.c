@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libcommon/rpc/dialer.h"
+
+#include <errno.h>
+#include <nng/nng.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "libcommon/core/clock.h"
+#include "libcommon/rpc/transport.h"
+
+enum {
+    ATTEMPT_US = 1000 * 1000,
+    FIRST_BACKOFF_US = 50 * 1000,
+    LAST_BACKOFF_US = 1000 * 1000,
+    // NNG's own reconnecting is put off beyond any use.
+    NNG_RECONNECT_MS = 3600 * 1000,
+};
+
+struct reel_dialer {
+    uint32_t socket;
+    char *url;
+    void (*on_failure)(void *arg, const char *reason);
+    void *arg;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // monotonic
+    nng_dialer current;
+    bool dialing; // an attempt is in progress, since started_us
+    bool open;    // `current` is to be closed
+    int64_t started_us;
+    unsigned losses; // told by reel_dialer_lost
+    unsigned seed;
+    bool stopping;
+};
+
+static void wait_until(struct reel_dialer *dialer, int64_t until_us)
+{
+    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+
+    pthread_cond_timedwait(&dialer->changed, &dialer->lock, &at);
+}
+
+// Closes the current dialer if it is open. Called with the lock held, which is given up meanwhile.
+static void close_current(struct reel_dialer *dialer)
+{
+    nng_dialer current = dialer->current;
+    bool open = dialer->open;
+
+    dialer->open = false;
+    pthread_mutex_unlock(&dialer->lock);
+    if (open)
+        nng_dialer_close(current);
+    pthread_mutex_lock(&dialer->lock);
+}
+
+static int create(struct reel_dialer *dialer, nng_dialer *ret_fresh)
+{
+    nng_socket socket = {.id = dialer->socket};
+    int rv = nng_dialer_create(ret_fresh, socket, dialer->url);
+
+    if (rv != 0)
+        return rv;
+    if (strncmp(dialer->url, "tcp", 3) == 0 || strncmp(dialer->url, "tls", 3) == 0)
+        (void)nng_dialer_set_bool(*ret_fresh, NNG_OPT_TCP_KEEPALIVE, true);
+    (void)nng_dialer_set_ms(*ret_fresh, NNG_OPT_RECONNMINT, NNG_RECONNECT_MS);
+    (void)nng_dialer_set_ms(*ret_fresh, NNG_OPT_RECONNMAXT, NNG_RECONNECT_MS);
+    return 0;
+}
+
+// One attempt. Called and returns with the lock held.
+static int attempt(struct reel_dialer *dialer)
+{
+    nng_dialer fresh;
+
+    pthread_mutex_unlock(&dialer->lock);
+    int rv = create(dialer, &fresh);
+    pthread_mutex_lock(&dialer->lock);
+    if (rv != 0)
+        return rv;
+    dialer->current = fresh;
+    dialer->open = true;
+    dialer->dialing = true;
+    dialer->started_us = reel_clock_mono_us();
+    pthread_mutex_unlock(&dialer->lock);
+    rv = nng_dialer_start(fresh, 0);
+    pthread_mutex_lock(&dialer->lock);
+    dialer->dialing = false;
+    return rv;
+}
+
+// Between half of it and all of it, so that many clients do not come back together.
+static int64_t jittered(struct reel_dialer *dialer, int64_t backoff_us)
+{
+    return backoff_us / 2 + rand_r(&dialer->seed) % (backoff_us / 2 + 1);
+}
+
+static void report(struct reel_dialer *dialer, int rv)
+{
+    bool gave_up = rv == NNG_ECLOSED;
+
+    pthread_mutex_unlock(&dialer->lock);
+    if (dialer->on_failure)
+        dialer->on_failure(dialer->arg, gave_up ? "it does not answer" : nng_strerror(rv));
+    pthread_mutex_lock(&dialer->lock);
+}
+
+static void *keep_connected(void *arg)
+{
+    struct reel_dialer *dialer = arg;
+    int64_t backoff_us = FIRST_BACKOFF_US;
+
+    pthread_setname_np(pthread_self(), "rpc-dialer");
+    pthread_mutex_lock(&dialer->lock);
+    while (!dialer->stopping) {
+        unsigned losses = dialer->losses;
+        int rv = attempt(dialer);
+
+        if (rv == 0) {
+            backoff_us = FIRST_BACKOFF_US;
+            while (!dialer->stopping && dialer->losses == losses)
+                pthread_cond_wait(&dialer->changed, &dialer->lock);
+        }
+        close_current(dialer);
+        if (rv != 0 && !dialer->stopping)
+            report(dialer, rv);
+
+        int64_t until_us = reel_clock_mono_us() + jittered(dialer, backoff_us);
+        while (!dialer->stopping && !reel_deadline_passed(until_us))
+            wait_until(dialer, until_us);
+        if (rv != 0 && backoff_us < LAST_BACKOFF_US)
+            backoff_us *= 2;
+    }
+    pthread_mutex_unlock(&dialer->lock);
+    return NULL;
+}
+
+int reel_dialer_open(uint32_t socket, const char *url,
+                     void (*on_failure)(void *arg, const char *reason), void *arg,
+                     struct reel_dialer **ret_dialer)
+{
+    struct reel_dialer *dialer = calloc(1, sizeof(*dialer));
+    pthread_condattr_t attr;
+    nng_dialer fresh;
+
+    if (!dialer)
+        return -ENOMEM;
+    dialer->socket = socket;
+    dialer->on_failure = on_failure;
+    dialer->arg = arg;
+    dialer->seed = (unsigned)reel_clock_mono_us();
+    dialer->url = strdup(url);
+    pthread_mutex_init(&dialer->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&dialer->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    // A URL that no dialer can be made of fails here, not in the thread for ever.
+    int rc = dialer->url ? reel_transport_fault(create(dialer, &fresh)) : -ENOMEM;
+    if (rc == 0) {
+        nng_dialer_close(fresh);
+        rc = -pthread_create(&dialer->thread, NULL, keep_connected, dialer);
+    }
+    if (rc != 0) {
+        pthread_mutex_destroy(&dialer->lock);
+        pthread_cond_destroy(&dialer->changed);
+        free(dialer->url);
+        free(dialer);
+        return rc;
+    }
+    *ret_dialer = dialer;
+    return 0;
+}
+
+void reel_dialer_lost(struct reel_dialer *dialer)
+{
+    pthread_mutex_lock(&dialer->lock);
+    dialer->losses++;
+    pthread_cond_broadcast(&dialer->changed);
+    pthread_mutex_unlock(&dialer->lock);
+}
+
+void reel_dialer_tick(struct reel_dialer *dialer)
+{
+    pthread_mutex_lock(&dialer->lock);
+    if (dialer->dialing && reel_clock_mono_us() - dialer->started_us >= ATTEMPT_US)
+        close_current(dialer);
+    pthread_mutex_unlock(&dialer->lock);
+}
+
+void reel_dialer_close(struct reel_dialer *dialer)
+{
+    if (!dialer)
+        return;
+    pthread_mutex_lock(&dialer->lock);
+    dialer->stopping = true;
+    pthread_cond_broadcast(&dialer->changed);
+    if (dialer->dialing)
+        close_current(dialer);
+    pthread_mutex_unlock(&dialer->lock);
+    pthread_join(dialer->thread, NULL);
+    pthread_mutex_destroy(&dialer->lock);
+    pthread_cond_destroy(&dialer->changed);
+    free(dialer->url);
+    free(dialer);
+}
