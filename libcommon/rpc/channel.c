@@ -19,10 +19,6 @@ enum {
     SILENT_HEARTBEATS = 3,
     // How long calls wait for the first connection before they fail fast.
     CONNECT_GRACE_US = 2000 * 1000,
-    // How long an answer to HELLO may take; doubled each time it does not come. A dead listener of
-    // NNG 1.5.2 greets and swallows, so this is how a black hole is found.
-    FIRST_HELLO_US = 400 * 1000,
-    LAST_HELLO_US = 3000 * 1000,
     // How often an attempt to connect is looked at.
     DIAL_TICK_US = 50 * 1000,
     // Deadlines that fall together are looked at together.
@@ -243,7 +239,7 @@ static void on_connected(struct reel_channel *channel, uint32_t pipe)
     reel_link_reset(&channel->link);
     channel->pipe = pipe;
     channel->heard_us = reel_clock_mono_us();
-    reel_channel_wake_at(channel, channel->heard_us + channel->hello_us);
+    reel_channel_wake_at(channel, channel->heard_us + DIAL_TICK_US);
     (void)reel_channel_put(channel, &hello, true);
     pthread_mutex_unlock(&channel->lock);
 }
@@ -350,7 +346,7 @@ static void on_hello(struct reel_channel *channel, const struct reel_frame *fram
     pthread_mutex_lock(&channel->lock);
     channel->state = REEL_CHANNEL_READY;
     channel->greeted = true;
-    channel->hello_us = FIRST_HELLO_US;
+    channel->swallowed = 0;
     channel->peer_max_message = channel->max_message_bytes;
     if (frame->hello.max_message_bytes > 0 &&
         frame->hello.max_message_bytes < channel->max_message_bytes)
@@ -542,10 +538,9 @@ static bool is_dead(struct reel_channel *channel, int64_t now_us)
 
     if (channel->pipe == 0)
         return false;
-    if (!channel->greeted && silent_us >= channel->hello_us) {
-        channel->hello_us = 2 * channel->hello_us;
-        if (channel->hello_us > LAST_HELLO_US)
-            channel->hello_us = LAST_HELLO_US;
+    // A dead listener of NNG 1.5.2 greets and swallows: this is how a black hole is found.
+    if (!channel->greeted && silent_us >= reel_dialer_patience_us(channel->swallowed)) {
+        channel->swallowed++;
         return true;
     }
     if (silent_us >= SILENT_HEARTBEATS * channel->heartbeat_us)
@@ -663,7 +658,6 @@ int reel_channel_open(const struct reel_channel_config *config, struct reel_chan
     pthread_condattr_destroy(&attr);
     reel_idmap_init(&channel->calls);
     channel->opened_us = reel_clock_mono_us();
-    channel->hello_us = FIRST_HELLO_US;
     snprintf(channel->reason, sizeof(channel->reason), "not connected yet");
     int rc = copy_config(channel, config);
     if (rc == 0)

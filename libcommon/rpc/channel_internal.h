@@ -88,7 +88,7 @@ struct reel_channel {
     int64_t opened_us;
     int64_t heard_us;
     int64_t pinged_us;
-    int64_t hello_us;        // how long the answer to HELLO may take
+    unsigned swallowed;      // connections on which HELLO was not answered, since one was
     int64_t wake_us;         // when the timer thread looks next
     unsigned n_completing;   // completions that run on threads that are not the transport's
     unsigned n_link_waiters; // streams that wait for the link to drain

@@ -12,7 +12,9 @@
 #include "libcommon/rpc/transport.h"
 
 enum {
-    ATTEMPT_US = 1000 * 1000,
+    SHORT_PATIENCE_US = 300 * 1000,
+    LONG_PATIENCE_US = 3000 * 1000,
+    SHORT_ATTEMPTS = 5,
     FIRST_BACKOFF_US = 50 * 1000,
     LAST_BACKOFF_US = 1000 * 1000,
     // NNG's own reconnecting is put off beyond any use.
@@ -31,10 +33,20 @@ struct reel_dialer {
     bool dialing; // an attempt is in progress, since started_us
     bool open;    // `current` is to be closed
     int64_t started_us;
-    unsigned losses; // told by reel_dialer_lost
+    unsigned failures; // since the last connection
+    unsigned losses;   // told by reel_dialer_lost
     unsigned seed;
     bool stopping;
 };
+
+int64_t reel_dialer_patience_us(unsigned failures)
+{
+    int64_t us = SHORT_PATIENCE_US;
+
+    for (unsigned i = SHORT_ATTEMPTS; i <= failures && us < LONG_PATIENCE_US; i++)
+        us += us / 2;
+    return us < LONG_PATIENCE_US ? us : LONG_PATIENCE_US;
+}
 
 static void wait_until(struct reel_dialer *dialer, int64_t until_us)
 {
@@ -120,6 +132,7 @@ static void *keep_connected(void *arg)
 
         if (rv == 0) {
             backoff_us = FIRST_BACKOFF_US;
+            dialer->failures = 0;
             while (!dialer->stopping && dialer->losses == losses)
                 pthread_cond_wait(&dialer->changed, &dialer->lock);
         }
@@ -130,8 +143,10 @@ static void *keep_connected(void *arg)
         int64_t until_us = reel_clock_mono_us() + jittered(dialer, backoff_us);
         while (!dialer->stopping && !reel_deadline_passed(until_us))
             wait_until(dialer, until_us);
-        if (rv != 0 && backoff_us < LAST_BACKOFF_US)
+        // An attempt that was given up has waited already.
+        if (rv != 0 && rv != NNG_ECLOSED && backoff_us < LAST_BACKOFF_US)
             backoff_us *= 2;
+        dialer->failures += rv != 0;
     }
     pthread_mutex_unlock(&dialer->lock);
     return NULL;
@@ -185,7 +200,8 @@ void reel_dialer_lost(struct reel_dialer *dialer)
 void reel_dialer_tick(struct reel_dialer *dialer)
 {
     pthread_mutex_lock(&dialer->lock);
-    if (dialer->dialing && reel_clock_mono_us() - dialer->started_us >= ATTEMPT_US)
+    int64_t patience_us = reel_dialer_patience_us(dialer->failures);
+    if (dialer->dialing && reel_clock_mono_us() - dialer->started_us >= patience_us)
         close_current(dialer);
     pthread_mutex_unlock(&dialer->lock);
 }

@@ -10,10 +10,12 @@
 #include "libcommon/rpc/server_internal.h"
 
 enum {
-    INTERVAL_MS = 300,
-    FIRST_PROBE_MS = 300,
-    // A machine that is merely busy gets a second, longer chance.
-    SECOND_PROBE_MS = 500,
+    INTERVAL_MS = 250,
+    PROBE_MS = 250,
+    // Revived listeners that die at once, by a client that leaves during its handshake with them,
+    // are believed dead this often; then the machine is held for too busy, and probes take longer.
+    QUICK_REVIVALS = 2,
+    SLOWEST = 4, // the patience doubles this often
 };
 
 static int configure(nng_socket socket, const char *url, int timeout_ms)
@@ -68,16 +70,30 @@ static bool sleep_ms(struct reel_server *server, int ms)
     return !atomic_load(&server->stopping);
 }
 
-static void check(struct reel_server *server, struct reel_listener *listener)
+// Revives the listener if it is dead; checked again at once, because whoever waited for it comes
+// and goes in these moments. `patience` is the times that probes are doubled.
+static bool revived(struct reel_server *server, struct reel_listener *listener, unsigned patience)
 {
     const char *url = reel_listener_url(listener);
 
-    if (!reel_listener_is_mortal(listener) || reel_watchdog_probe(url, FIRST_PROBE_MS) ||
-        atomic_load(&server->stopping) || reel_watchdog_probe(url, SECOND_PROBE_MS))
-        return;
+    // On a busy machine the verdict may be wrong, which costs nothing: connections are kept.
+    if (reel_watchdog_probe(url, PROBE_MS << patience) || atomic_load(&server->stopping))
+        return false;
     int rc = reel_listener_revive(listener, true);
     reel_log(REEL_LOG_WARN, "rpc.listener_revived", REEL_FS("url", url),
              REEL_FS("fault", rc == 0 ? NULL : strerror(-rc)));
+    return true;
+}
+
+static void check(struct reel_server *server, struct reel_listener *listener)
+{
+    unsigned patience = 0;
+
+    if (!reel_listener_is_mortal(listener))
+        return;
+    for (unsigned n = 1; revived(server, listener, patience); n++)
+        if (n >= QUICK_REVIVALS && patience < SLOWEST)
+            patience++;
 }
 
 static void *watch(void *arg)
