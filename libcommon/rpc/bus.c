@@ -82,11 +82,12 @@ static void on_publisher_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 }
 
 // Whether the listener takes a new connection. Any connection proves it, ours or another's.
-static bool probe(struct reel_publisher *publisher, int timeout_ms)
+static bool probe(struct reel_publisher *publisher, int timeout_ms, bool *ret_sound)
 {
     int64_t until_us = reel_deadline_in_us((int64_t)timeout_ms * 1000);
     nng_socket socket;
 
+    *ret_sound = true;
     if (nng_sub0_open(&socket) != 0)
         return true; // out of descriptors: no verdict on the listener
     pthread_mutex_lock(&publisher->lock);
@@ -99,23 +100,25 @@ static bool probe(struct reel_publisher *publisher, int timeout_ms)
         wait_until(&publisher->changed, &publisher->lock, until_us);
     bool alive = publisher->n_connections != before || publisher->stopping;
     pthread_mutex_unlock(&publisher->lock);
-    nng_close(socket);
+    *ret_sound = reel_transport_close(socket.id);
     return alive;
 }
 
 static void *watch(void *arg)
 {
     struct reel_publisher *publisher = arg;
+    bool sound = true; // else NNG can no longer close, and probing would block
 
     pthread_setname_np(pthread_self(), "bus-watchdog");
     pthread_mutex_lock(&publisher->lock);
-    while (!publisher->stopping) {
+    while (!publisher->stopping && sound) {
         int64_t until_us = reel_deadline_in_us(WATCH_INTERVAL_MS * 1000);
 
         while (!publisher->stopping && !reel_deadline_passed(until_us))
             wait_until(&publisher->changed, &publisher->lock, until_us);
         pthread_mutex_unlock(&publisher->lock);
-        if (!probe(publisher, FIRST_PROBE_MS) && !probe(publisher, SECOND_PROBE_MS)) {
+        if (!probe(publisher, FIRST_PROBE_MS, &sound) && sound &&
+            !probe(publisher, SECOND_PROBE_MS, &sound) && sound) {
             int rc = reel_listener_revive(publisher->listener, false);
 
             reel_log(REEL_LOG_WARN, "bus.listener_revived",
@@ -172,7 +175,6 @@ void reel_publisher_close(struct reel_publisher *publisher)
 {
     if (!publisher)
         return;
-    nng_socket socket = {.id = publisher->socket};
     pthread_mutex_lock(&publisher->lock);
     publisher->stopping = true;
     pthread_cond_broadcast(&publisher->changed);
@@ -180,7 +182,7 @@ void reel_publisher_close(struct reel_publisher *publisher)
     if (publisher->watching)
         pthread_join(publisher->watchdog, NULL);
     if (publisher->socket != 0)
-        nng_close(socket);
+        (void)reel_transport_close(publisher->socket);
     reel_listener_close(publisher->listener);
     pthread_mutex_destroy(&publisher->lock);
     pthread_cond_destroy(&publisher->changed);
@@ -376,7 +378,6 @@ void reel_subscriber_close(struct reel_subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    nng_socket socket = {.id = subscriber->socket};
     pthread_mutex_lock(&subscriber->lock);
     subscriber->stopping = true;
     pthread_cond_broadcast(&subscriber->changed);
@@ -391,7 +392,7 @@ void reel_subscriber_close(struct reel_subscriber *subscriber)
         nng_aio_free(subscriber->recv_aio);
     }
     if (subscriber->socket != 0)
-        nng_close(socket);
+        (void)reel_transport_close(subscriber->socket);
     pthread_mutex_destroy(&subscriber->lock);
     pthread_cond_destroy(&subscriber->changed);
     free(subscriber);

@@ -339,6 +339,8 @@ static int ended(const struct reel_call *call)
 {
     int code = atomic_load(&call->ended);
 
+    if (code == REEL_UNAVAILABLE)
+        return REEL_CANCELLED; // to the handler it is the same, to the caller not
     if (code == 0 && reel_deadline_passed(call->deadline_us))
         code = REEL_DEADLINE_EXCEEDED;
     return code;
@@ -402,7 +404,9 @@ static int send_packed(struct reel_call *call, struct reel_slice payload)
 
     pthread_mutex_lock(&call->session->lock);
     int code = await_credit(call);
-    if (code == REEL_OK) {
+    if (code == REEL_OK && call->session->muted) {
+        code = REEL_CANCELLED;
+    } else if (code == REEL_OK) {
         reel_flow_spend(&call->flow, payload.len);
         code = reel_session_put(call->session, &frame, true);
     }

@@ -24,6 +24,8 @@ enum {
     // Deadlines that fall together are looked at together.
     TIMER_SLACK_US = 500,
     SOFT_BYTES = 1 << 20,
+    LEAVE_US = 1000 * 1000,
+    LEAVE_ID = 1, // of our own GOAWAY, which the server repeats
 };
 
 #define REQUEST_BIT 0x80000000u
@@ -249,12 +251,13 @@ static void on_lost(struct reel_channel *channel, uint32_t pipe)
     char text[320];
 
     pthread_mutex_lock(&channel->lock);
-    bool ours = channel->pipe == pipe;
+    bool ours = channel->pipe == pipe && pipe != 0;
     if (ours) {
         bool left = channel->state == REEL_CHANNEL_LEAVING;
 
         channel->pipe = 0;
         channel->greeted = false;
+        pthread_cond_broadcast(&channel->changed);
         reel_link_reset(&channel->link);
         if (channel->state != REEL_CHANNEL_CONNECTING)
             set_down(channel, left ? "it is restarting" : "the connection was lost");
@@ -287,6 +290,16 @@ static void close_pipe(struct reel_channel *channel)
     pthread_mutex_unlock(&channel->lock);
     if (pipe.id != 0)
         nng_pipe_close(pipe);
+}
+
+// As close_pipe, without waiting for NNG to say that the connection is gone: it may be unable to.
+static void abandon_pipe(struct reel_channel *channel)
+{
+    pthread_mutex_lock(&channel->lock);
+    uint32_t pipe = channel->pipe;
+    pthread_mutex_unlock(&channel->lock);
+    close_pipe(channel);
+    on_lost(channel, pipe);
 }
 
 // Sends what has waited for the connection.
@@ -443,9 +456,11 @@ static void on_stream_frame(struct reel_channel *channel, const struct reel_fram
     reel_client_call_unref(call);
 }
 
-static void on_goaway(struct reel_channel *channel)
+static void on_goaway(struct reel_channel *channel, const struct reel_frame *frame)
 {
     pthread_mutex_lock(&channel->lock);
+    channel->left = channel->leaving && frame->call_id == LEAVE_ID;
+    pthread_cond_broadcast(&channel->changed);
     channel->state = REEL_CHANNEL_LEAVING;
     snprintf(channel->reason, sizeof(channel->reason), "it is going away");
     pthread_mutex_unlock(&channel->lock);
@@ -466,7 +481,7 @@ static void on_frame(struct reel_channel *channel, struct reel_inbound *inbound,
         on_stream_frame(channel, frame);
         break;
     case REEL_FRAME_GOAWAY:
-        on_goaway(channel);
+        on_goaway(channel, frame);
         break;
     case REEL_FRAME_PING:
         pthread_mutex_lock(&channel->lock);
@@ -576,7 +591,7 @@ static void look(struct reel_channel *channel)
                 now_us - channel->opened_us >= CONNECT_GRACE_US;
     pthread_mutex_unlock(&channel->lock);
     if (dead)
-        close_pipe(channel);
+        abandon_pipe(channel);
     if (alone)
         reel_dialer_tick(channel->dialer);
     if (late)
@@ -683,8 +698,6 @@ int reel_channel_open(const struct reel_channel_config *config, struct reel_chan
 
 static void stop_transport(struct reel_channel *channel)
 {
-    nng_socket socket = {.id = channel->socket};
-
     reel_dialer_close(channel->dialer);
     // Before the socket: an operation begun while it closes would be left on a queue that is freed.
     if (channel->recv_aio)
@@ -692,18 +705,36 @@ static void stop_transport(struct reel_channel *channel)
     if (channel->send_aio)
         nng_aio_stop(channel->send_aio);
     if (channel->socket != 0)
-        nng_close(socket);
+        (void)reel_transport_close(channel->socket);
+}
+
+// Ends what is pending and asks the server to send nothing more: NNG 1.5.2 may hang in closing a
+// connection that a peer is sending on.
+static void leave(struct reel_channel *channel)
+{
+    int64_t until_us = reel_deadline_in_us(LEAVE_US);
+    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+    const struct reel_frame goaway = {.kind = REEL_FRAME_GOAWAY, .call_id = LEAVE_ID};
+
+    pthread_mutex_lock(&channel->lock);
+    channel->leaving = true;
+    pthread_mutex_unlock(&channel->lock);
+    end_calls(channel, any_call, NULL, REEL_CANCELLED, "the channel is closed", true);
+    pthread_mutex_lock(&channel->lock);
+    if (channel->greeted)
+        (void)reel_channel_put(channel, &goaway, true);
+    while (channel->greeted && !channel->left && !reel_deadline_passed(until_us))
+        pthread_cond_timedwait(&channel->changed, &channel->lock, &at);
+    channel->closing = true;
+    pthread_cond_broadcast(&channel->changed);
+    pthread_mutex_unlock(&channel->lock);
 }
 
 void reel_channel_close(struct reel_channel *channel)
 {
     if (!channel)
         return;
-    pthread_mutex_lock(&channel->lock);
-    channel->closing = true;
-    pthread_cond_broadcast(&channel->changed);
-    pthread_mutex_unlock(&channel->lock);
-    end_calls(channel, any_call, NULL, REEL_CANCELLED, "the channel is closed", false);
+    leave(channel);
     if (channel->timer_started)
         pthread_join(channel->timer, NULL);
     stop_transport(channel);

@@ -95,6 +95,8 @@ struct reel_channel {
     bool greeted;            // HELLO was answered on this connection
     bool sending;
     bool corked;
+    bool leaving; // no new calls
+    bool left;    // the server sends nothing more
     bool closing;
 };
 

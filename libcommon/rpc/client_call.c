@@ -191,7 +191,7 @@ static int join_parent(struct reel_client_call *call, struct reel_call *parent, 
 
 static int unreachable(const struct reel_channel *channel, struct start *start)
 {
-    if (channel->closing)
+    if (channel->leaving)
         return fail(start, REEL_CANCELLED, "the channel is closed");
     if (channel->state == REEL_CHANNEL_REFUSED)
         return fail(start, channel->refused_code, "%s refuses this service: %s", channel->url,
@@ -206,7 +206,7 @@ static int send_or_wait(struct reel_client_call *call, const struct reel_frame *
     struct reel_channel *channel = call->channel;
     int rc = REEL_OK;
 
-    if (channel->closing)
+    if (channel->leaving)
         return unreachable(channel, start);
     if (call->cancelled)
         return fail(start, REEL_CANCELLED, "the call was cancelled");

@@ -208,6 +208,10 @@ static int ended_early(struct reel_call *call)
 // A handler that saw the call end forwards the bare code; the sentence is the same for all.
 static int explain_end(struct reel_call *call, int rc)
 {
+    if (rc == REEL_CANCELLED && atomic_load(&call->ended) == REEL_UNAVAILABLE)
+        return reel_call_fail(call, REEL_UNAVAILABLE,
+                              "the service went away; whether the call was carried out is not "
+                              "known");
     if (rc == REEL_CANCELLED && !call->text)
         return reel_call_fail(call, rc, "the caller has cancelled");
     if (rc == REEL_DEADLINE_EXCEEDED && !call->text)

@@ -15,7 +15,7 @@
 #include "libcommon/rpc/transport.h"
 
 // Dead listeners that are kept for the sake of their connections.
-enum { MAX_DEAD = 32 };
+enum { MAX_DEAD = 256 };
 
 struct reel_listener {
     uint32_t socket;

@@ -19,6 +19,8 @@ enum {
     DEFAULT_TIMEOUT_MS = 30000,
     DRAIN_POLL_US = 2000,
     DRAIN_POLLS_A_PING = 25,
+    QUIET_US = 20 * 1000,
+    HUSH_US = 500 * 1000,
 };
 
 static void apply_defaults(struct reel_server_config *config)
@@ -94,6 +96,7 @@ static void on_received(void *arg)
         return; // closed
     nng_msg *msg = nng_aio_get_msg(server->recv_aio);
     nng_aio_set_msg(server->recv_aio, NULL);
+    atomic_store(&server->received_us, reel_clock_mono_us());
     receive(server, msg);
     nng_recv_aio(socket, server->recv_aio);
 }
@@ -141,19 +144,41 @@ static int listen_all(struct reel_server *server)
     return 0;
 }
 
+static void close_session(struct reel_session *session, void *unused)
+{
+    (void)unused;
+    reel_session_close(session->server, (uint32_t)session->node.id);
+}
+
+// Asks the clients to be quiet and waits a little until they are: NNG 1.5.2 may hang in closing a
+// connection that a peer is sending on.
+static void hush(struct reel_server *server)
+{
+    const struct timespec pause = {.tv_nsec = QUIET_US * 1000 / 4};
+    int64_t deadline_us = reel_deadline_in_us(HUSH_US);
+    int code = REEL_UNAVAILABLE;
+
+    atomic_store(&server->draining, true);
+    reel_session_each(server, reel_session_goaway, NULL);
+    reel_session_each(server, reel_session_cancel, &code);
+    while (!reel_deadline_passed(deadline_us) &&
+           reel_clock_mono_us() - atomic_load(&server->received_us) < QUIET_US)
+        nanosleep(&pause, NULL);
+}
+
 // Ends everything that runs; what a failed start left half-done as well.
 static void stop(struct reel_server *server)
 {
-    nng_socket socket = {.id = server->socket};
-
     atomic_store(&server->stopping, true);
     reel_watchdog_stop(server);
+    if (server->opened)
+        hush(server);
     // Before the socket: an operation begun while it closes would be left on a queue that is freed.
     if (server->recv_aio)
         nng_aio_stop(server->recv_aio);
-    reel_session_each(server, reel_session_shut, NULL);
-    if (server->opened)
-        nng_close(socket); // and with it the connections and listeners
+    reel_session_each(server, close_session, NULL);
+    if (server->opened && !reel_transport_close(server->socket)) // and what belongs to it
+        reel_log(REEL_LOG_WARN, "rpc.close_hangs", REEL_FS("service", server->config.service));
     server->opened = false;
     reel_threads_free(server->workers);
     reel_threads_free(server->streams);

@@ -63,7 +63,9 @@ struct reel_server {
     atomic_bool serving;
     pthread_t watchdog;
     bool watching;
+    bool blind; // the watchdog's: probing would block
     bool opened;
+    _Atomic int64_t received_us; // when the last packet came
 
     pthread_mutex_t lock;
     pthread_cond_t changed; // n_calls, n_sessions, stopping; monotonic
@@ -99,6 +101,7 @@ struct reel_session {
     unsigned n_link_waiters; // streams that wait for the link to drain
     bool multiplexed;
     bool sending;
+    bool muted;  // sends nothing any more and hears nothing
     bool corked; // a packet is being read: what it leads to leaves together
     bool closed;
 };
@@ -153,6 +156,9 @@ struct reel_session *reel_session_open(struct reel_server *server, uint32_t pipe
 
 // The connection is gone: cancels its calls and takes it out of the table.
 void reel_session_close(struct reel_server *server, uint32_t pipe);
+
+// Cancels every call of a session with the code, an int; NULL is CANCELLED.
+void reel_session_cancel(struct reel_session *session, void *code_ptr);
 
 // Cancels every call of a session and lets nothing more in or out.
 void reel_session_shut(struct reel_session *session, void *unused);
@@ -233,8 +239,9 @@ void reel_health_mount(struct reel_server *server);
 // watchdog.c
 
 // Whether a server listens and answers at `url`: dials it anew and pings it, for at most
-// `timeout_ms`. Must not be called from a callback.
-bool reel_watchdog_probe(const char *url, int timeout_ms);
+// `timeout_ms`. *ret_sound is false when NNG can no longer close connections (see
+// reel_transport_close), so that probing must stop. Must not be called from a callback.
+bool reel_watchdog_probe(const char *url, int timeout_ms, bool *ret_sound);
 
 // Starts the thread that probes the server's listeners and heals them.
 int reel_watchdog_start(struct reel_server *server);

@@ -159,23 +159,29 @@ static void collect_call(struct reel_idmap_node *node, void *arg)
     each->calls[each->n++] = call;
 }
 
-void reel_session_shut(struct reel_session *session, void *unused)
+void reel_session_cancel(struct reel_session *session, void *code_ptr)
 {
     struct each_call each = {0};
-
-    (void)unused;
+    int code = code_ptr ? *(int *)code_ptr : REEL_CANCELLED;
 
     pthread_mutex_lock(&session->lock);
-    session->closed = true;
     each.calls = calloc(session->calls.count + 1, sizeof(struct reel_call *));
     if (each.calls)
         reel_idmap_each(&session->calls, collect_call, &each);
     pthread_mutex_unlock(&session->lock);
     for (size_t i = 0; i < each.n; i++) {
-        reel_call_cancel(each.calls[i], REEL_CANCELLED);
+        reel_call_cancel(each.calls[i], code);
         reel_call_unref(each.calls[i]);
     }
     free(each.calls);
+}
+
+void reel_session_shut(struct reel_session *session, void *unused)
+{
+    pthread_mutex_lock(&session->lock);
+    session->closed = true;
+    pthread_mutex_unlock(&session->lock);
+    reel_session_cancel(session, unused);
 }
 
 void reel_session_close(struct reel_server *server, uint32_t pipe)
@@ -246,14 +252,15 @@ static void reply_cooked(struct reel_session *session, const struct reel_return_
     flush(session);
 }
 
-// A client that reads nothing for so long that not even answers fit is not worth its memory.
-static void put_or_drop(struct reel_session *session, const struct reel_frame *frame)
+// A client that reads nothing for so long that not even answers fit is not worth its memory. Its
+// connection is not closed but ignored: NNG 1.5.2 may hang in closing what a peer is sending on.
+// The client's own heartbeat finds out.
+static void put_or_mute(struct reel_session *session, const struct reel_frame *frame)
 {
-    if (reel_session_put(session, frame, true) == REEL_OK || session->closed)
+    if (session->muted || reel_session_put(session, frame, true) == REEL_OK || session->closed)
         return;
-    nng_pipe pipe = {.id = (uint32_t)session->node.id};
-    session->closed = true;
-    nng_pipe_close(pipe);
+    session->muted = true;
+    reel_link_reset(&session->link);
 }
 
 void reel_session_reply(struct reel_session *session, const struct reel_return_address *address,
@@ -265,7 +272,7 @@ void reel_session_reply(struct reel_session *session, const struct reel_return_a
     else if (address->cooked)
         reply_cooked(session, address, frame);
     else
-        put_or_drop(session, frame);
+        put_or_mute(session, frame);
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -352,9 +359,9 @@ static void on_hello(struct reel_session *session, const struct reel_packet *pac
         session->peer_max_message = (size_t)hello->hello.max_message_bytes;
     if (hello->hello.window > 0 && hello->hello.window < session->link.window)
         session->link.window = hello->hello.window;
-    put_or_drop(session, &answer);
+    put_or_mute(session, &answer);
     if (atomic_load(&server->draining))
-        put_or_drop(session, &(struct reel_frame){.kind = REEL_FRAME_GOAWAY});
+        put_or_mute(session, &(struct reel_frame){.kind = REEL_FRAME_GOAWAY});
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -452,6 +459,19 @@ static void on_request(struct reel_session *session, struct reel_inbound *inboun
         reel_dispatch_request(session, inbound, peer, frame, address);
 }
 
+// The client is about to close. It is told when nothing more will come, since closing while a peer
+// sends is what NNG 1.5.2 may hang in.
+static void on_goaway(struct reel_session *session, const struct reel_frame *frame)
+{
+    const struct reel_frame answer = {.kind = REEL_FRAME_GOAWAY, .call_id = frame->call_id};
+
+    pthread_mutex_lock(&session->lock);
+    put_or_mute(session, &answer);
+    session->muted = true;
+    pthread_mutex_unlock(&session->lock);
+    reel_session_cancel(session, NULL);
+}
+
 static const char not_multiplexed[] =
     "without a HELLO only a REQUEST or a PING is answered, one in a packet";
 
@@ -475,6 +495,10 @@ static void on_frame(struct reel_session *session, struct reel_inbound *inbound,
             session, address,
             &(struct reel_frame){.kind = REEL_FRAME_PONG, .call_id = frame->call_id});
         return;
+    case REEL_FRAME_GOAWAY:
+        if (!address->cooked)
+            on_goaway(session, frame);
+        break;
     case REEL_FRAME_DATA:
     case REEL_FRAME_END:
     case REEL_FRAME_CANCEL:
@@ -531,6 +555,7 @@ void reel_session_receive(struct reel_session *session, struct reel_inbound *inb
     memcpy(address.header, nng_msg_header(inbound->msg), address.header_len);
     bool sound = reel_packet_open(nng_msg_body(inbound->msg), nng_msg_len(inbound->msg), &packet);
     pthread_mutex_lock(&session->lock);
+    bool deaf = session->muted;
     if (sound && !session->multiplexed && starts_with_hello(&packet)) {
         session->multiplexed = true;
         memcpy(session->header, address.header, address.header_len);
@@ -542,7 +567,9 @@ void reel_session_receive(struct reel_session *session, struct reel_inbound *inb
         reel_link_received(&session->link, &packet);
     pthread_mutex_unlock(&session->lock);
 
-    if (sound)
+    if (deaf)
+        ; // only its acknowledgements count
+    else if (sound)
         receive_frames(session, inbound, &packet, &address);
     else
         reply_status(session, &address, REEL_INVALID_ARGUMENT, "the packet is malformed");
@@ -558,7 +585,7 @@ static void put_plain(struct reel_session *session, enum reel_frame_kind kind)
 {
     pthread_mutex_lock(&session->lock);
     if (session->multiplexed && !session->closed)
-        put_or_drop(session, &(struct reel_frame){.kind = kind});
+        put_or_mute(session, &(struct reel_frame){.kind = kind});
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -577,8 +604,9 @@ void reel_session_ping(struct reel_session *session, void *unused)
 bool reel_session_is_settled(struct reel_session *session)
 {
     pthread_mutex_lock(&session->lock);
-    bool settled = session->closed || (!session->sending && !session->cooked_first &&
-                                       reel_link_is_settled(&session->link));
+    bool settled =
+        session->closed || session->muted ||
+        (!session->sending && !session->cooked_first && reel_link_is_settled(&session->link));
     pthread_mutex_unlock(&session->lock);
     return settled;
 }

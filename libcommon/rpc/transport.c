@@ -5,7 +5,13 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/protocol/reqrep0/req.h>
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
+
+#include "libcommon/core/clock.h"
+
+enum { CLOSE_US = 1000 * 1000 };
 
 int reel_transport_fault(int nng_error)
 {
@@ -58,6 +64,80 @@ int reel_transport_open(enum reel_transport_role role, size_t max_message_bytes,
     }
     *ret_socket = socket.id;
     return 0;
+}
+
+// Shared by the caller and the thread that closes; the last one frees it.
+struct closing {
+    uint32_t socket;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // monotonic
+    bool done;
+    bool abandoned;
+};
+
+static void free_closing(struct closing *closing)
+{
+    pthread_mutex_destroy(&closing->lock);
+    pthread_cond_destroy(&closing->changed);
+    free(closing);
+}
+
+static void *close_socket(void *arg)
+{
+    struct closing *closing = arg;
+    nng_socket socket = {.id = closing->socket};
+
+    nng_close(socket);
+    pthread_mutex_lock(&closing->lock);
+    closing->done = true;
+    bool abandoned = closing->abandoned;
+    pthread_cond_signal(&closing->changed);
+    pthread_mutex_unlock(&closing->lock);
+    if (abandoned)
+        free_closing(closing);
+    return NULL;
+}
+
+static bool await_closing(struct closing *closing)
+{
+    int64_t until_us = reel_deadline_in_us(CLOSE_US);
+    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+
+    pthread_mutex_lock(&closing->lock);
+    while (!closing->done && !reel_deadline_passed(until_us))
+        pthread_cond_timedwait(&closing->changed, &closing->lock, &at);
+    bool done = closing->done;
+    closing->abandoned = !done;
+    pthread_mutex_unlock(&closing->lock);
+    return done;
+}
+
+bool reel_transport_close(uint32_t socket)
+{
+    struct closing *closing = calloc(1, sizeof(*closing));
+    pthread_condattr_t attr;
+    pthread_t thread;
+
+    if (!closing)
+        return false;
+    closing->socket = socket;
+    pthread_mutex_init(&closing->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&closing->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&thread, NULL, close_socket, closing) != 0) {
+        free_closing(closing);
+        return false;
+    }
+    bool done = await_closing(closing);
+    if (done) {
+        pthread_join(thread, NULL);
+        free_closing(closing);
+    } else {
+        pthread_detach(thread);
+    }
+    return done;
 }
 
 struct reel_inbound *reel_inbound_new(struct nng_msg *msg)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,11 @@ enum reel_transport_role { REEL_TRANSPORT_CLIENT, REEL_TRANSPORT_SERVER };
 // payload of `max_message_bytes`. *ret_socket is an nng_socket's id.
 int reel_transport_open(enum reel_transport_role role, size_t max_message_bytes,
                         uint32_t *ret_socket) REEL_MUST_CHECK;
+
+// Closes a socket. NNG 1.5.2 may never come back from that when a peer was sending at the moment,
+// so it is waited for a second at most. False when it did not come back: the socket is leaked, and
+// no connection of this process is cleaned up by NNG any more. Not from a callback.
+bool reel_transport_close(uint32_t socket);
 
 // An NNG error as a fault.
 int reel_transport_fault(int nng_error);

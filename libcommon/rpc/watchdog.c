@@ -48,14 +48,15 @@ static bool exchange(nng_socket socket)
     return true;
 }
 
-bool reel_watchdog_probe(const char *url, int timeout_ms)
+bool reel_watchdog_probe(const char *url, int timeout_ms, bool *ret_sound)
 {
     nng_socket socket;
 
+    *ret_sound = true;
     if (nng_req0_open(&socket) != 0)
         return true; // out of descriptors: no verdict on the listener
     bool alive = configure(socket, url, timeout_ms) == 0 && exchange(socket);
-    nng_close(socket);
+    *ret_sound = reel_transport_close(socket.id);
     return alive;
 }
 
@@ -76,9 +77,14 @@ static bool revived(struct reel_server *server, struct reel_listener *listener, 
 {
     const char *url = reel_listener_url(listener);
 
+    bool sound;
+
     // On a busy machine the verdict may be wrong, which costs nothing: connections are kept.
-    if (reel_watchdog_probe(url, PROBE_MS << patience) || atomic_load(&server->stopping))
+    if (reel_watchdog_probe(url, PROBE_MS << patience, &sound) || !sound ||
+        atomic_load(&server->stopping)) {
+        server->blind = !sound;
         return false;
+    }
     int rc = reel_listener_revive(listener, true);
     reel_log(REEL_LOG_WARN, "rpc.listener_revived", REEL_FS("url", url),
              REEL_FS("fault", rc == 0 ? NULL : strerror(-rc)));
@@ -103,7 +109,8 @@ static void *watch(void *arg)
 
     pthread_setname_np(pthread_self(), "rpc-watchdog");
     while (going) {
-        for (size_t i = 0; i < server->config.n_urls && !atomic_load(&server->stopping); i++)
+        for (size_t i = 0;
+             i < server->config.n_urls && !atomic_load(&server->stopping) && !server->blind; i++)
             check(server, server->listeners[i]);
         pthread_mutex_lock(&server->lock);
         going = sleep_ms(server, INTERVAL_MS);

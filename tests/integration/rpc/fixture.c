@@ -61,6 +61,8 @@ static int handle_work(struct echo_svc *svc, struct reel_call *call, const Echo_
     res->left_us = left_us(call);
     work_sleep(svc, call, req);
     atomic_fetch_add(&svc->finished, 1);
+    if (reel_call_cancelled(call))
+        return REEL_CANCELLED;
     if (req->violation[0])
         reel_call_violation(call, req->violation, "must be better");
     if (req->retry_after_ms)

@@ -344,7 +344,7 @@ static void a_lost_server_fails_what_is_pending(void **state)
     for (unsigned i = 0; i < 8; i++) {
         assert_true(fixture_wait(&outcomes[i].done, 1, 5000));
         assert_int_equal(outcomes[i].code, REEL_UNAVAILABLE);
-        assert_non_null(strstr(outcomes[i].message, url));
+        assert_non_null(strstr(outcomes[i].message, "not known"));
         reel_client_call_unref(calls[i]);
     }
     // The next server at the address takes new calls and never sees the old ones.
