@@ -14,7 +14,9 @@ build_packages="build-essential cmake ninja-build pkgconf ccache dpkg-dev
 # util-linux: setsid, setpriv, flock; procps: ps; ffmpeg: the demo's clip.
 run_packages="postgresql redis-server redis-tools curl jq ffmpeg util-linux
     procps"
-test_packages="clang clang-format clang-tidy llvm libclang-rt-dev libcmocka-dev nodejs npm shellcheck git python3"
+test_packages="clang clang-format clang-tidy llvm libclang-rt-dev libcmocka-dev shellcheck git"
+# A Node that did not come from Debian brings its own npm, which Debian's would conflict with.
+{ command -v node && command -v npm; } >/dev/null || test_packages="$test_packages nodejs npm"
 
 case ${1:-} in
 '') packages="$build_packages $run_packages" ;;
