@@ -35,6 +35,10 @@ function(reel_tests label)
         reel_program(${target} ${source} LIBS ${ARGN} cmocka)
         add_test(NAME ${label}.${module} COMMAND ${target})
         set_tests_properties(${label}.${module} PROPERTIES LABELS ${label} TIMEOUT 120)
+        if(REEL_SANITIZE STREQUAL "thread")
+            set_tests_properties(${label}.${module} PROPERTIES ENVIRONMENT
+                "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lib/tsan.supp")
+        endif()
     endforeach()
 endfunction()
 

@@ -352,6 +352,15 @@ void supervisor_drain(struct supervisor *s, int64_t deadline_us)
     queue_wake_waiter(s->env->queue);
 }
 
+static void join_dispatcher(struct supervisor *s)
+{
+    // It may have gone to sleep just after the first wake-up.
+    while (s->has_dispatcher && pthread_tryjoin_np(s->dispatcher, NULL) != 0) {
+        queue_wake_waiter(s->env->queue);
+        usleep(20 * 1000);
+    }
+}
+
 static void join_slots(struct supervisor *s)
 {
     // The claim of a slot that still runs is its own; only idle ones may be told to end.
@@ -360,15 +369,18 @@ static void join_slots(struct supervisor *s)
             continue;
     }
     for (unsigned i = 0; i < s->n_started; i++) {
-        struct slot *slot = &s->slots[i];
-        slot->claim.found = false;
-        permits_give(&slot->handed);
-        pthread_join(slot->thread, NULL);
-        run_fini(&slot->run);
-        permits_fini(&slot->handed);
-        reel_arena_fini(&slot->arenas[0]);
-        reel_arena_fini(&slot->arenas[1]);
+        s->slots[i].claim.found = false;
+        permits_give(&s->slots[i].handed);
+        pthread_join(s->slots[i].thread, NULL);
     }
+}
+
+static void join_keeper(struct supervisor *s)
+{
+    atomic_store(&s->is_over, true);
+    permits_give(&s->ticks);
+    if (s->has_keeper)
+        pthread_join(s->keeper, NULL);
 }
 
 void supervisor_stop(struct supervisor *s)
@@ -377,18 +389,15 @@ void supervisor_stop(struct supervisor *s)
         return;
     if (!is_draining(s))
         supervisor_drain(s, reel_clock_mono_us());
-    if (s->has_dispatcher) {
-        // It may have gone to sleep just after the first wake-up.
-        while (pthread_tryjoin_np(s->dispatcher, NULL) != 0) {
-            queue_wake_waiter(s->env->queue);
-            usleep(20 * 1000);
-        }
-    }
+    join_dispatcher(s);
     join_slots(s);
-    atomic_store(&s->is_over, true);
-    permits_give(&s->ticks);
-    if (s->has_keeper)
-        pthread_join(s->keeper, NULL);
+    join_keeper(s);
+    for (unsigned i = 0; i < s->n_started; i++) {
+        run_fini(&s->slots[i].run);
+        permits_fini(&s->slots[i].handed);
+        reel_arena_fini(&s->slots[i].arenas[0]);
+        reel_arena_fini(&s->slots[i].arenas[1]);
+    }
     permits_fini(&s->idle);
     permits_fini(&s->ticks);
     pthread_mutex_destroy(&s->lock);
