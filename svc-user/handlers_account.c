@@ -2,6 +2,7 @@
 #include "libcommon/core/id.h"
 #include "svc-user/handlers.h"
 #include "svc-user/hasher.h"
+#include "svc-user/lookup.h"
 #include "svc-user/password.h"
 
 // Says which field is taken, and fails in the usual way for everything else.
@@ -50,7 +51,7 @@ int handle_get_user(struct user_svc *svc, struct reel_call *call, const User__Ge
     (void)req;
     if (rc != REEL_OK)
         return rc;
-    rc = store_user_get(&db, user_id, &res->user);
+    rc = lookup_user(svc->lookup, db.deadline_us, db.arena, user_id, &res->user);
     return rc == REEL_OK ? rc : handlers_fail(call, rc);
 }
 

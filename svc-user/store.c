@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "svc-user/store.h"
 
+#include <string.h>
+
+#include "libcommon/core/id.h"
+
 #define MICROSECONDS(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
 #define USER_COLUMNS                                                                               \
     "u.id, u.username, u.email, " MICROSECONDS("u.created_at") ", " MICROSECONDS("u.updated_at")
@@ -30,26 +34,32 @@ static Google__Protobuf__Timestamp *timestamp(struct reel_arena *arena, int64_t 
     return stamp;
 }
 
-// Reads USER_COLUMNS, which start at column `at` of the first row.
-static int read_user(const struct store *db, const struct reel_pg_rows *rows, size_t at,
-                     User__User **ret_user)
+// Reads USER_COLUMNS, which start at column `at` of a row.
+static int read_user_at(const struct store *db, const struct reel_pg_rows *rows, size_t row,
+                        size_t at, User__User **ret_user)
 {
-    if (rows->n_rows == 0)
+    if (row >= rows->n_rows)
         return REEL_NOT_FOUND;
 
     User__User *user = reel_arena_alloc(db->arena, sizeof(*user));
     if (!user)
         return REEL_RESOURCE_EXHAUSTED;
     user__user__init(user);
-    user->id = text(rows, 0, at);
-    user->username = text(rows, 0, at + 1);
-    user->email = text(rows, 0, at + 2);
-    user->created_at = timestamp(db->arena, reel_pg_i64(rows, 0, at + 3));
-    user->updated_at = timestamp(db->arena, reel_pg_i64(rows, 0, at + 4));
+    user->id = text(rows, row, at);
+    user->username = text(rows, row, at + 1);
+    user->email = text(rows, row, at + 2);
+    user->created_at = timestamp(db->arena, reel_pg_i64(rows, row, at + 3));
+    user->updated_at = timestamp(db->arena, reel_pg_i64(rows, row, at + 4));
     if (!user->created_at || !user->updated_at)
         return REEL_RESOURCE_EXHAUSTED;
     *ret_user = user;
     return REEL_OK;
+}
+
+static int read_user(const struct store *db, const struct reel_pg_rows *rows, size_t at,
+                     User__User **ret_user)
+{
+    return read_user_at(db, rows, 0, at, ret_user);
 }
 
 static int read_account(const struct store *db, const struct reel_pg_rows *rows,
@@ -90,6 +100,60 @@ int store_user_get(const struct store *db, const char *id, User__User **ret_user
     int rc = query(db, sql, 1, &id, &rows);
 
     return rc == REEL_OK ? read_user(db, &rows, 0, ret_user) : rc;
+}
+
+static reel_pg_param array_of(struct reel_arena *arena, const char *const *ids, size_t n)
+{
+    char *array = reel_arena_alloc(arena, n * (REEL_ID_LEN + 1) + 2);
+    char *at = array;
+
+    if (!array)
+        return NULL;
+    *at++ = '{';
+    for (size_t i = 0; i < n; i++) {
+        memcpy(at, ids[i], REEL_ID_LEN);
+        at[REEL_ID_LEN] = i + 1 < n ? ',' : '}';
+        at += REEL_ID_LEN + 1;
+    }
+    *at = '\0';
+    return array;
+}
+
+int store_user_get_many(const struct store *db, const char *const *ids, size_t n,
+                        User__User **ret_users)
+{
+    static const char sql[] = "SELECT " USER_COLUMNS " FROM users u WHERE u.id = ANY ($1::uuid[])";
+    const reel_pg_param array = array_of(db->arena, ids, n);
+    struct reel_pg_rows rows;
+    int rc = array ? query(db, sql, 1, &array, &rows) : REEL_RESOURCE_EXHAUSTED;
+
+    for (size_t row = 0; rc == REEL_OK && row < rows.n_rows; row++) {
+        User__User *user;
+
+        rc = read_user_at(db, &rows, row, 0, &user);
+        for (size_t i = 0; rc == REEL_OK && i < n; i++) {
+            if (strcmp(ids[i], user->id) == 0)
+                ret_users[i] = user;
+        }
+    }
+    return rc;
+}
+
+int store_user_copy(struct reel_arena *arena, const User__User *user, User__User **ret_copy)
+{
+    User__User *copy = reel_arena_memdup(arena, user, sizeof(*user));
+
+    if (!copy)
+        return REEL_RESOURCE_EXHAUSTED;
+    copy->id = reel_arena_strdup(arena, user->id);
+    copy->username = reel_arena_strdup(arena, user->username);
+    copy->email = reel_arena_strdup(arena, user->email);
+    copy->created_at = reel_arena_memdup(arena, user->created_at, sizeof(*user->created_at));
+    copy->updated_at = reel_arena_memdup(arena, user->updated_at, sizeof(*user->updated_at));
+    if (!copy->id || !copy->username || !copy->email || !copy->created_at || !copy->updated_at)
+        return REEL_RESOURCE_EXHAUSTED;
+    *ret_copy = copy;
+    return REEL_OK;
 }
 
 int store_user_account(const struct store *db, const char *id, struct store_account *ret_account)

@@ -43,6 +43,14 @@ int store_user_insert(const struct store *db, const char *id, const User__Regist
 // One user. REEL_NOT_FOUND.
 int store_user_get(const struct store *db, const char *id, User__User **ret_user) REEL_MUST_CHECK;
 
+// The users with these ids, each NULL when there is none; `ret_users` has room for `n`.
+int store_user_get_many(const struct store *db, const char *const *ids, size_t n,
+                        User__User **ret_users) REEL_MUST_CHECK;
+
+// Copies a user into another arena. REEL_RESOURCE_EXHAUSTED.
+int store_user_copy(struct reel_arena *arena, const User__User *user,
+                    User__User **ret_copy) REEL_MUST_CHECK;
+
 // The account with this id. REEL_NOT_FOUND.
 int store_user_account(const struct store *db, const char *id,
                        struct store_account *ret_account) REEL_MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "svc-user/hasher.h"
 #include "svc-user/keeper.h"
 #include "svc-user/keys.h"
+#include "svc-user/lookup.h"
 
 enum {
     READY_TIMEOUT_US = 500 * 1000,
@@ -53,6 +54,8 @@ static int open_all(struct user_svc *svc)
     int rc = reel_pg_new(&pg, &svc->pg);
 
     if (rc == REEL_OK)
+        rc = lookup_new(svc->pg, &svc->lookup);
+    if (rc == REEL_OK)
         rc = keys_open(config->keys_dir, config->signing_delay_s, &svc->keys);
     if (rc == REEL_OK)
         rc = hasher_new((unsigned)config->hash_slots, (unsigned)config->hash_waiting, &svc->hasher);
@@ -89,6 +92,7 @@ void user_svc_free(struct user_svc *svc)
     keeper_stop(svc->keeper);
     hasher_free(svc->hasher);
     keys_close(svc->keys);
+    lookup_free(svc->lookup);
     reel_pg_free(svc->pg);
     free(svc->listen_urls);
     free(svc);

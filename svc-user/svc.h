@@ -12,6 +12,7 @@
 struct hasher;
 struct keeper;
 struct keys;
+struct lookup;
 
 enum { USER_MAX_LISTEN_URLS = 8, USER_N_PEERS = 2 };
 
@@ -21,6 +22,7 @@ struct user_svc {
     const char *urls[USER_MAX_LISTEN_URLS];
     struct reel_peer_key peers[USER_N_PEERS];
     struct reel_pg *pg;
+    struct lookup *lookup;
     struct hasher *hasher;
     struct keys *keys;
     struct keeper *keeper;
