@@ -130,8 +130,8 @@ static void whoever_knows_of_the_end_finds_it(void **state)
     Video__GetVideoResponse *got;
     char *video_id;
 
-    service->config.reconcile_ms = 3600000;
     service_stop_video(service);
+    service->config.reconcile_ms = 3600000;
     service_start_video(service);
     const char *id = operation(service, 320);
     // No event comes, but the record has the job's end, and the client has heard of it.
