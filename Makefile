@@ -17,6 +17,7 @@ test: ## install what tests need, build, run every test and gate; ends with a co
 	@scripts/test.sh
 
 bench: ## measure against gRPC, Node and the ffmpeg command
+	@scripts/setup.sh --bench
 	@tests/bench/run.sh
 
 build: ## build one preset: make build PRESET=asan

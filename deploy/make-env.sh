@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Writes deploy/.env with random keys and passwords for compose.yaml. What is there already stays.
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs once in the PostgreSQL container, on an empty database: the services' login roles. What each
 # may touch is granted by the services' own migrations.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds libmicrohttpd 1.0 into build/deps where the system has none (Debian 12): from Debian 13's
 # signed source package, which apt verifies. The system's own apt sources are not touched.
 # Usage: scripts/build-deps.sh   (idempotent; prints what it does)

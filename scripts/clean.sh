@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Removes the builds (not build/deps) and the data of `make run`. Refuses while a run is up.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The whole story on a real clip: an account, an upload, three operations with live progress, the
 # results checked. Needs a running stack (make run).
 # Usage: scripts/demo.sh [video file]   without a file it makes a clip of 10 s

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Puts the programs' own tables of settings into docs/operations.md.
 # Usage: scripts/docs.sh [--check] [bin directory]   --check: fails when the page is not up to date
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs all of Reelmesh on this machine and follows its logs; Ctrl-C stops what it started.
 # Usage: scripts/run.sh [--no-setup]
 #

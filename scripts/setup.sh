@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that Reelmesh needs, and builds what Debian 12 lacks.
-# Usage: scripts/setup.sh [--test | --build]
-#   --test: also what the tests and the lint gates need; --build: only what a build needs
+# Usage: scripts/setup.sh [--test | --bench | --build]
+#   --test: also what the tests and the lint gates need; --bench: also what is measured against;
+#   --build: only what a build needs
 #
 # Idempotent: it asks apt for something only when something is missing. Works as root or with sudo.
 set -euo pipefail
@@ -15,15 +17,17 @@ build_packages="build-essential cmake ninja-build pkgconf ccache dpkg-dev
 run_packages="postgresql redis-server redis-tools curl jq ffmpeg util-linux
     procps"
 test_packages="clang clang-format clang-tidy llvm libclang-rt-dev libcmocka-dev shellcheck git"
+bench_packages="g++ libgrpc++-dev protobuf-compiler-grpc wrk"
 # A Node that did not come from Debian brings its own npm, which Debian's would conflict with.
 { command -v node && command -v npm; } >/dev/null || test_packages="$test_packages nodejs npm"
 
 case ${1:-} in
 '') packages="$build_packages $run_packages" ;;
 --test) packages="$build_packages $run_packages $test_packages" ;;
+--bench) packages="$build_packages $run_packages $test_packages $bench_packages" ;;
 --build) packages=$build_packages ;;
 *)
-    echo "usage: scripts/setup.sh [--test | --build]" >&2
+    echo "usage: scripts/setup.sh [--test | --bench | --build]" >&2
     exit 2
     ;;
 esac

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Installs each service for its image, with the list of Debian packages that its libraries are in.
 # Usage: scripts/stage-images.sh <build directory> <stage directory>
 # Makes <stage>/<service>/bin/reel-<service> and <stage>/<service>/packages.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Everything that must hold: gates, builds, unit and integration tests, sanitizers, fuzzing, the
 # end-to-end and kill tests. One line a test; the last line is "N passed, N failed".
 # Usage: scripts/test.sh [--no-setup] [stage...]   stages: dev lint clang asan tsan fuzz e2e chaos

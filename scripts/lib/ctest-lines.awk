@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Turns the output of `ctest -V` into one line a test case: "ok <stage> <program>: <case>". Cases are
 # those of cmocka ("[       OK ] name") and of our shell tests ("ok name"); a program that names none
 # counts as one. The whole output of a program that fails is shown.

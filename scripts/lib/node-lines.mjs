@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A reporter for `node --test`: one line a test, "ok <stage> <file>: <name>", and why one failed.
 import path from 'node:path';
 

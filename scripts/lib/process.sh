@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # Processes that a script starts, kept by pid file, so that it ends those and no others.
 #

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # A private PostgreSQL and a private Redis in a directory of their own, on Unix sockets only. No
 # system service is touched. Source it; it needs bash.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # The four services on one machine: their secrets, their settings, start and stop.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Runs a command with a private PostgreSQL and a private Redis, and returns its status.
 # Usage: tests/lib/with-services.sh <command...>
 #

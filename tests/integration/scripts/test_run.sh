@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # scripts/run.sh with stand-ins for the services: start, stop, and everything that goes wrong.
 # Usage: test_run.sh   (needs PostgreSQL, Redis, node, curl)
 set -euo pipefail

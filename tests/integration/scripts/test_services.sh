@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # scripts/lib/services.sh: the private servers come back whatever was done to them.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fake gateway's HTTP side: /ready says yes.
 require('node:http')
   .createServer((request, response) => response.writeHead(request.url === '/ready' ? 200 : 404).end())

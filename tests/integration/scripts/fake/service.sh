@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Stands in for a service under scripts/run.sh: knows --help and --migrate, writes down the
 # environment it was given, listens where its settings say, ends on SIGTERM.
 set -eu
