@@ -49,9 +49,14 @@ services_home() {
             home=$elsewhere
         fi
         mkdir -p "$home"
-        chown "$user" "$home"
+        # Another user may have run here before.
+        [ "$(stat -c %U "$home")" = "$user" ] || chown -R "$user" "$home"
     else
         mkdir -p "$home"
+        [ -O "$home/" ] || {
+            services_fail "$home belongs to $(stat -Lc %U "$home"); give it back (sudo chown -R $(id -un) $home) or use another REEL_RUN_DIR"
+            return 1
+        }
     fi
     chmod 700 "$home"
     SERVICES_HOME=$home
