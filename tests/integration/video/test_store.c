@@ -7,6 +7,7 @@
 #include "svc-video/store.h"
 #include "tests/integration/video/lib/database.h"
 #include "tests/lib/cmocka.h"
+#include "tests/lib/cutter.h"
 
 #define USER_A "0190a000-0000-7000-8000-00000000000a"
 #define USER_B "0190a000-0000-7000-8000-00000000000b"
@@ -134,6 +135,54 @@ static void inserting_twice_changes_nothing(void **state)
     assert_string_equal(again.name, "once");
     again = *first;
     assert_int_equal(store_video_insert(&fx->db, USER_B, &again), REEL_NOT_FOUND);
+}
+
+// The same store through a proxy that lets `marker` reach PostgreSQL and its answer reach nobody.
+static struct store store_behind(struct fixture *fx, struct cutter *cutter, struct reel_pg **ret_pg)
+{
+    struct reel_pg_config config = {
+        .url = cutter_conninfo(cutter), .application = "test", .max_connections = 1};
+
+    assert_int_equal(reel_pg_new(&config, ret_pg), REEL_OK);
+    return (struct store){*ret_pg, reel_deadline_in_us(WAIT_US), &fx->arena};
+}
+
+static void an_insert_whose_answer_is_lost_can_be_repeated(void **state)
+{
+    struct fixture *fx = *state;
+    struct cutter *cutter = cutter_start(fx->database->url, "cut here", CUT_ANSWER);
+    Video__Video *video = new_video(fx, "cut here");
+    struct reel_pg *pg;
+    struct store db = store_behind(fx, cutter, &pg);
+    char *count;
+
+    assert_int_equal(store_video_insert(&db, USER_A, video), REEL_UNAVAILABLE);
+    assert_int_equal(store_video_insert(&fx->db, USER_A, video), REEL_OK);
+    count = database_sql(fx->database, "SELECT count(*) FROM videos");
+    assert_string_equal(count, "1");
+    free(count);
+    reel_pg_free(pg);
+    cutter_stop(cutter);
+}
+
+static void an_operation_whose_answer_is_lost_is_found_again(void **state)
+{
+    struct fixture *fx = *state;
+    struct cutter *cutter = cutter_start(fx->database->url, "COMMIT", CUT_ANSWER);
+    const char *video_id = add_video(fx, USER_A, "clip");
+    Video__Operation lost = new_operation(fx, video_id, 64);
+    Video__Operation again = new_operation(fx, video_id, 64);
+    const char *id = lost.operation_id;
+    struct reel_pg *pg;
+    struct store db = store_behind(fx, cutter, &pg);
+    bool is_new = true;
+
+    assert_int_equal(store_operation_add(&db, USER_A, &lost, &is_new), REEL_UNAVAILABLE);
+    assert_int_equal(store_operation_add(&fx->db, USER_A, &again, &is_new), REEL_OK);
+    assert_false(is_new);
+    assert_string_equal(again.operation_id, id);
+    reel_pg_free(pg);
+    cutter_stop(cutter);
 }
 
 static void a_strangers_video_is_not_found(void **state)
@@ -453,6 +502,10 @@ int main(int argc, char **argv)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_video_comes_back_as_it_went_in, set_up, tear_down),
         cmocka_unit_test_setup_teardown(inserting_twice_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_insert_whose_answer_is_lost_can_be_repeated, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_operation_whose_answer_is_lost_is_found_again, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_strangers_video_is_not_found, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pages_follow_each_other_without_holes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_first_page_of_many_uses_the_index, set_up, tear_down),

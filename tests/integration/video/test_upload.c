@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "libcommon/core/clock.h"
@@ -191,6 +193,37 @@ static int64_t rss_kib(void)
     return kib;
 }
 
+static void a_full_disk_refuses_and_recovers(void **state)
+{
+    struct service *service = *state;
+    struct reel_status status;
+
+    service_stop_video(service);
+    if (mount("none", service->storage_dir, "tmpfs", 0, "size=4m") < 0) {
+        print_message("skipped: mounting a small tmpfs is not permitted: %s\n", strerror(errno));
+        service_start_video(service);
+        skip();
+    }
+    service_start_video(service);
+    assert_int_equal(service_upload(service, SERVICE_USER_A, "x.mp4", 8 << 20, NULL, &status),
+                     REEL_UNAVAILABLE);
+    assert_int_equal(n_folders(service), 0);
+    assert_int_equal(service_upload(service, SERVICE_USER_A, "x.mp4", 1 << 20, NULL, &status),
+                     REEL_OK);
+
+    // What an upload must leave free is not there: it is refused before it has sent anything.
+    service_stop_video(service);
+    service->config.reserve_bytes = 4 << 20;
+    service_start_video(service);
+    assert_int_equal(service_upload(service, SERVICE_USER_A, "x.mp4", 10, NULL, &status),
+                     REEL_UNAVAILABLE);
+    service_stop_video(service);
+    assert_int_equal(umount(service->storage_dir), 0);
+    service->config.reserve_bytes = 0;
+    service_start_video(service);
+    service_await(service, "1", "SELECT count(*) FROM videos");
+}
+
 struct sampler {
     int64_t peak_kib;
     atomic_bool done;
@@ -245,6 +278,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(an_upload_that_breaks_off_leaves_nothing, service_start,
                                         service_stop),
         cmocka_unit_test_setup_teardown(a_short_upload_is_refused, service_start, service_stop),
+        cmocka_unit_test_setup_teardown(a_full_disk_refuses_and_recovers, service_start,
+                                        service_stop),
         cmocka_unit_test_setup_teardown(a_large_upload_takes_constant_memory, service_start,
                                         service_stop),
     };
