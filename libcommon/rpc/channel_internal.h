@@ -125,6 +125,35 @@ int reel_channel_put(struct reel_channel *channel, const struct reel_frame *fram
 // Lets the timer thread look no later than at `at_us`. Called with the lock held.
 void reel_channel_wake_at(struct reel_channel *channel, int64_t at_us);
 
+// connection.c
+
+// Of our own GOAWAY, which the server repeats when it sends nothing more.
+enum { REEL_LEAVE_ID = 1 };
+
+// How often an attempt to connect, and an unanswered HELLO, is looked at.
+enum { REEL_DIAL_TICK_US = 50 * 1000 };
+
+// Takes the wanted calls out of the list and ends them; `tell_peer` sends CANCEL for those that
+// were sent. Called without the lock.
+void reel_connection_end_calls(struct reel_channel *channel,
+                               bool (*wanted)(const struct reel_client_call *call, const void *arg),
+                               const void *arg, int code, const char *text, bool tell_peer);
+
+// The first connection was not made in time, or at all: what waits for it fails.
+void reel_connection_give_up(struct reel_channel *channel, const char *reason);
+
+// Closes the connection without waiting for NNG to say that it is gone: it may be unable to.
+void reel_connection_abandon(struct reel_channel *channel);
+
+// Opens the socket and starts to dial. What a failure leaves is for the two below.
+int reel_connection_open(struct reel_channel *channel);
+
+// Ends the connection and every callback.
+void reel_connection_close(struct reel_channel *channel);
+
+// Frees what reel_connection_open made, after everything that uses it has ended.
+void reel_connection_free(struct reel_channel *channel);
+
 // stream.c
 
 // A DATA frame. Called without the lock.

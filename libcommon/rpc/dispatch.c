@@ -212,6 +212,8 @@ static int explain_end(struct reel_call *call, int rc)
         return reel_call_fail(call, REEL_UNAVAILABLE,
                               "the service went away; whether the call was carried out is not "
                               "known");
+    if (rc == REEL_CANCELLED && reel_deadline_passed(call->deadline_us))
+        return reel_call_fail(call, REEL_DEADLINE_EXCEEDED, "the deadline has passed");
     if (rc == REEL_CANCELLED && !call->text)
         return reel_call_fail(call, rc, "the caller has cancelled");
     if (rc == REEL_DEADLINE_EXCEEDED && !call->text)
