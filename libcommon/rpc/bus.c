@@ -34,6 +34,7 @@ struct reel_publisher {
     pthread_mutex_t lock;
     pthread_cond_t changed; // monotonic
     unsigned n_connections; // ever made
+    bool probe_connected;   // the watchdog's side of its own
     bool stopping;
 };
 
@@ -81,25 +82,48 @@ static void on_publisher_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     pthread_mutex_unlock(&publisher->lock);
 }
 
-// Whether the listener takes a new connection. Any connection proves it, ours or another's.
-static bool probe(struct reel_publisher *publisher, int timeout_ms, bool *ret_sound)
+static void on_probe_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    struct reel_publisher *publisher = arg;
+
+    (void)pipe;
+    (void)event;
+    pthread_mutex_lock(&publisher->lock);
+    publisher->probe_connected = true;
+    pthread_cond_broadcast(&publisher->changed);
+    pthread_mutex_unlock(&publisher->lock);
+}
+
+// Whether the listener takes a new connection. Any connection proves it, ours or another's; but the
+// probe waits for its own, because closing amid the handshake is what listeners die of.
+static bool probe_with(struct reel_publisher *publisher, nng_socket socket, int timeout_ms)
 {
     int64_t until_us = reel_deadline_in_us((int64_t)timeout_ms * 1000);
+
+    pthread_mutex_lock(&publisher->lock);
+    unsigned before = publisher->n_connections;
+    publisher->probe_connected = false;
+    pthread_mutex_unlock(&publisher->lock);
+    int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_probe_pipe, publisher);
+    if (rv == 0)
+        rv = nng_dial(socket, reel_listener_url(publisher->listener), NULL, NNG_FLAG_NONBLOCK);
+    pthread_mutex_lock(&publisher->lock);
+    while (rv == 0 && (publisher->n_connections == before || !publisher->probe_connected) &&
+           !reel_deadline_passed(until_us))
+        wait_until(&publisher->changed, &publisher->lock, until_us);
+    bool alive = publisher->n_connections != before || publisher->stopping;
+    pthread_mutex_unlock(&publisher->lock);
+    return alive;
+}
+
+static bool probe(struct reel_publisher *publisher, int timeout_ms, bool *ret_sound)
+{
     nng_socket socket;
 
     *ret_sound = true;
     if (nng_sub0_open(&socket) != 0)
         return true; // out of descriptors: no verdict on the listener
-    pthread_mutex_lock(&publisher->lock);
-    unsigned before = publisher->n_connections;
-    pthread_mutex_unlock(&publisher->lock);
-    int rv = nng_dial(socket, reel_listener_url(publisher->listener), NULL, NNG_FLAG_NONBLOCK);
-    pthread_mutex_lock(&publisher->lock);
-    while (rv == 0 && publisher->n_connections == before && !publisher->stopping &&
-           !reel_deadline_passed(until_us))
-        wait_until(&publisher->changed, &publisher->lock, until_us);
-    bool alive = publisher->n_connections != before || publisher->stopping;
-    pthread_mutex_unlock(&publisher->lock);
+    bool alive = probe_with(publisher, socket, timeout_ms);
     *ret_sound = reel_transport_close(socket.id);
     return alive;
 }

@@ -14,6 +14,14 @@
 #include "libcommon/rpc/wire.h"
 #include "tests/integration/rpc/fixture.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
 struct context {
     struct fixture fixture;
     struct reel_channel *channel;
@@ -211,7 +219,9 @@ static void a_slow_reader_bounds_the_senders_memory(void **state)
     }
     assert_int_equal(rc, REEL_OK);
     assert_true(bytes >= (uint64_t)4096 * chunk_bytes);
+#ifndef SANITIZED // a sanitizer keeps what was freed
     assert_true(most - before < (16u << 20));
+#endif
     reel_stream_close(stream);
 }
 
