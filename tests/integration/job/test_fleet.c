@@ -91,9 +91,9 @@ static void a_failed_job_sent_back_at_a_dashboard_runs_again(void **state)
     service_await(s, id, "failed");
     WAIT_FOR(database_number(s->database, "SELECT count(*) FROM job_history WHERE is_settled") ==
              1);
-    freeReplyObject(tap_run(&s->tap, "ZREM %s %s", tap_key(&s->tap, "failed"), id));
-    freeReplyObject(tap_run(&s->tap, "LPUSH %s %s", tap_key(&s->tap, "wait"), id));
-    freeReplyObject(tap_run(&s->tap, "ZADD %s 0 0", tap_key(&s->tap, "marker")));
+    tap_do(&s->tap, "ZREM %s %s", tap_key(&s->tap, "failed"), id);
+    tap_do(&s->tap, "LPUSH %s %s", tap_key(&s->tap, "wait"), id);
+    tap_do(&s->tap, "ZADD %s 0 0", tap_key(&s->tap, "marker"));
     WAIT_FOR(database_number(s->database, "SELECT generation FROM job_history") == 2);
     service_await(s, id, "failed");
     assert_string_equal(story(s, id), "created started failed requeued started failed");

@@ -77,7 +77,7 @@ static void order_is_lifo_then_plain_then_priority(void **state)
     add_plain(fx, "n1");
     add_plain(fx, "n2");
     add(fx, (struct queue_entry){.id = "lifo", .lifo = true});
-    tap_run(&fx->tap, "HSET %s concurrency 100", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s concurrency 100", tap_key(&fx->tap, "meta"));
     for (size_t i = 0; i < REEL_ARRAY_SIZE(order); i++)
         assert_claims(fx, order[i]);
     tap_check(&fx->tap);
@@ -88,7 +88,7 @@ static void the_largest_priority_keeps_its_order(void **state)
     struct bench *fx = *state;
     char id[16];
 
-    tap_run(&fx->tap, "HSET %s concurrency 100", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s concurrency 100", tap_key(&fx->tap, "meta"));
     for (int i = 0; i < 50; i++) {
         snprintf(id, sizeof(id), "j%02d", i);
         add(fx, (struct queue_entry){.id = id, .priority = 2097151});
@@ -127,13 +127,13 @@ static void a_pause_stops_claims_but_not_promotion(void **state)
 
     add_plain(fx, "a");
     add(fx, (struct queue_entry){.id = "d", .delay_ms = 1});
-    tap_run(&fx->tap, "HSET %s paused 1", tap_key(&fx->tap, "meta"));
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "marker"));
+    tap_do(&fx->tap, "HSET %s paused 1", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "marker"));
     assert_int_equal(queue_wait(fx->q, 5, 0), REEL_OK);
     assert_false(claim(fx, "t").found);
     assert_int_equal(tap_int(&fx->tap, "LLEN %s", tap_key(&fx->tap, "wait")), 2);
     assert_int_equal(tap_int(&fx->tap, "EXISTS %s", tap_key(&fx->tap, "marker")), 0);
-    tap_run(&fx->tap, "HDEL %s paused", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HDEL %s paused", tap_key(&fx->tap, "meta"));
     assert_claims(fx, "a");
     tap_check(&fx->tap);
 }
@@ -143,7 +143,7 @@ static void the_global_bound_holds_and_the_finisher_goes_on(void **state)
     struct bench *fx = *state;
     struct queue_claim next;
 
-    tap_run(&fx->tap, "HSET %s concurrency 1", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s concurrency 1", tap_key(&fx->tap, "meta"));
     add_plain(fx, "a");
     add_plain(fx, "b");
     assert_claims(fx, "a");
@@ -158,7 +158,7 @@ static void the_rate_limit_of_the_queue_is_kept(void **state)
 {
     struct bench *fx = *state;
 
-    tap_run(&fx->tap, "HSET %s max 2 duration 60000", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s max 2 duration 60000", tap_key(&fx->tap, "meta"));
     add_plain(fx, "a");
     add_plain(fx, "b");
     add_plain(fx, "c");
@@ -181,9 +181,9 @@ static void only_the_holder_of_the_lock_may_end_a_job(void **state)
     assert_int_equal(queue_retry(fx->q, soon(), &fx->arena, &foreign, &next), REEL_ABORTED);
     assert_int_equal(queue_put_back(fx->q, soon(), &fx->arena, "a", "other"), REEL_ABORTED);
     assert_int_equal(tap_int(&fx->tap, "LLEN %s", tap_key(&fx->tap, "active")), 1);
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
     assert_int_equal(settle(fx, "a", true, "null", &next), REEL_ABORTED);
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "a"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "a"));
     assert_int_equal(settle(fx, "a", true, "null", &next), REEL_ABORTED);
 }
 
@@ -237,7 +237,7 @@ static void finish(struct bench *fx, const char *id, const char *opts)
 
     add_plain(fx, id);
     if (opts != NULL)
-        tap_run(&fx->tap, "HSET %s opts %s", tap_key(&fx->tap, id), opts);
+        tap_do(&fx->tap, "HSET %s opts %s", tap_key(&fx->tap, id), opts);
     assert_claims(fx, id);
     assert_int_equal(settle(fx, id, true, "null", &next), REEL_OK);
 }
@@ -258,7 +258,7 @@ static void finished_jobs_are_kept_by_their_rule(void **state)
     finish(fx, "two", "{\"removeOnComplete\":2}");
     assert_int_equal(tap_int(&fx->tap, "ZCARD %s", key), 2);
     assert_int_equal(tap_int(&fx->tap, "EXISTS %s", tap_key(&fx->tap, "all1")), 0);
-    tap_run(&fx->tap, "ZADD %s XX 1000 all3", key);
+    tap_do(&fx->tap, "ZADD %s XX 1000 all3", key);
     finish(fx, "young", "{\"removeOnComplete\":{\"age\":60}}");
     assert_int_equal(tap_int(&fx->tap, "ZCARD %s", key), 2);
     finish(fx, "one", "{\"removeOnComplete\":{\"count\":1}}");
@@ -272,14 +272,14 @@ static void a_deduplication_id_is_free_after_the_end(void **state)
     struct queue_claim next;
 
     add_plain(fx, "a");
-    tap_run(&fx->tap, "HSET %s deid D", tap_key(&fx->tap, "a"));
-    tap_run(&fx->tap, "SET %s a", tap_key(&fx->tap, "de:D"));
+    tap_do(&fx->tap, "HSET %s deid D", tap_key(&fx->tap, "a"));
+    tap_do(&fx->tap, "SET %s a", tap_key(&fx->tap, "de:D"));
     assert_claims(fx, "a");
     assert_int_equal(settle(fx, "a", true, "null", &next), REEL_OK);
     assert_int_equal(tap_int(&fx->tap, "EXISTS %s", tap_key(&fx->tap, "de:D")), 0);
     add_plain(fx, "b");
-    tap_run(&fx->tap, "HSET %s deid E", tap_key(&fx->tap, "b"));
-    tap_run(&fx->tap, "SET %s b PX 60000", tap_key(&fx->tap, "de:E"));
+    tap_do(&fx->tap, "HSET %s deid E", tap_key(&fx->tap, "b"));
+    tap_do(&fx->tap, "SET %s b PX 60000", tap_key(&fx->tap, "de:E"));
     assert_claims(fx, "b");
     assert_int_equal(settle(fx, "b", true, "null", &next), REEL_OK);
     assert_int_equal(tap_int(&fx->tap, "EXISTS %s", tap_key(&fx->tap, "de:E")), 1);
@@ -292,13 +292,13 @@ static void a_flow_parent_is_told_of_its_children(void **state)
     char child[192];
 
     add_plain(fx, "parent");
-    tap_run(&fx->tap, "LREM %s 0 parent", tap_key(&fx->tap, "wait"));
-    tap_run(&fx->tap, "ZADD %s 1 parent", tap_key(&fx->tap, "waiting-children"));
+    tap_do(&fx->tap, "LREM %s 0 parent", tap_key(&fx->tap, "wait"));
+    tap_do(&fx->tap, "ZADD %s 1 parent", tap_key(&fx->tap, "waiting-children"));
     snprintf(child, sizeof(child), "%s", tap_key(&fx->tap, "kid"));
-    tap_run(&fx->tap, "SADD %s %s", tap_key(&fx->tap, "parent:dependencies"), child);
+    tap_do(&fx->tap, "SADD %s %s", tap_key(&fx->tap, "parent:dependencies"), child);
     add_plain(fx, "kid");
-    tap_run(&fx->tap, "HSET %s parentKey %s parent %s", child, tap_key(&fx->tap, "parent"),
-            "{\"id\":\"parent\",\"fpof\":true}");
+    tap_do(&fx->tap, "HSET %s parentKey %s parent %s", child, tap_key(&fx->tap, "parent"),
+           "{\"id\":\"parent\",\"fpof\":true}");
     assert_claims(fx, "kid");
     assert_int_equal(settle(fx, "kid", false, "no", &next), REEL_OK);
     assert_true(next.found);
@@ -336,7 +336,7 @@ static void logs_are_kept_to_their_limit(void **state)
     char row[16];
 
     add_plain(fx, "a");
-    tap_run(&fx->tap, "HSET %s opts %s", tap_key(&fx->tap, "a"), "{\"kl\":2}");
+    tap_do(&fx->tap, "HSET %s opts %s", tap_key(&fx->tap, "a"), "{\"kl\":2}");
     for (int i = 0; i < 4; i++) {
         snprintf(row, sizeof(row), "row %d", i);
         assert_int_equal(queue_log(fx->q, soon(), &fx->arena, "a", row), REEL_OK);

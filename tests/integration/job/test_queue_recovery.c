@@ -14,7 +14,7 @@ static void sweep(struct bench *fx, int32_t max_stalled, size_t expected)
 {
     size_t n = 0;
 
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "stalled-check"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "stalled-check"));
     assert_int_equal(queue_sweep(fx->q, soon(), &fx->arena, 10000, max_stalled, &n), REEL_OK);
     assert_int_equal(n, expected);
 }
@@ -27,14 +27,14 @@ static void a_job_of_a_lost_worker_comes_back(void **state)
     add_plain(fx, "a");
     assert_claims(fx, "a");
     sweep(fx, 1, 0);
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
     sweep(fx, 1, 1);
     assert_field(fx, "a", "stc", "1");
     assert_events(fx, "added,waiting,active,waiting,stalled");
     claimed = claim(fx, "t");
     assert_null(claimed.job.defa);
     sweep(fx, 1, 0);
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
     sweep(fx, 1, 1);
     claimed = claim(fx, "t");
     assert_string_equal(claimed.job.defa, "job stalled more than allowable limit");
@@ -49,7 +49,7 @@ static void one_sweep_an_interval_in_the_whole_fleet(void **state)
     add_plain(fx, "a");
     assert_claims(fx, "a");
     assert_int_equal(queue_sweep(fx->q, soon(), &fx->arena, 60000, 1, &n), REEL_OK);
-    tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "a:lock"));
     assert_int_equal(queue_sweep(fx->q, soon(), &fx->arena, 60000, 1, &n), REEL_OK);
     assert_int_equal(n, 0);
 }
@@ -64,8 +64,8 @@ static void renewal_keeps_locks_and_tells_lost_ones(void **state)
     assert_claims(fx, "a");
     assert_claims(fx, "b");
     sweep(fx, 1, 0);
-    tap_run(&fx->tap, "PEXPIRE %s 60", tap_key(&fx->tap, "a:lock"));
-    tap_run(&fx->tap, "SET %s thief", tap_key(&fx->tap, "b:lock"));
+    tap_do(&fx->tap, "PEXPIRE %s 60", tap_key(&fx->tap, "a:lock"));
+    tap_do(&fx->tap, "SET %s thief", tap_key(&fx->tap, "b:lock"));
     assert_int_equal(queue_renew(fx->q, soon(), &fx->arena, renewals, 3), REEL_OK);
     assert_false(renewals[0].lost);
     assert_true(renewals[1].lost);
@@ -84,9 +84,9 @@ static void an_expired_lock_is_taken_again_while_the_job_is_active(void **state)
     assert_claims(fx, "a");
     assert_claims(fx, "b");
     sweep(fx, 1, 0);
-    tap_run(&fx->tap, "DEL %s %s", tap_key(&fx->tap, "a:lock"), tap_key(&fx->tap, "b:lock"));
-    tap_run(&fx->tap, "LREM %s 1 b", tap_key(&fx->tap, "active"));
-    tap_run(&fx->tap, "RPUSH %s b", tap_key(&fx->tap, "wait"));
+    tap_do(&fx->tap, "DEL %s %s", tap_key(&fx->tap, "a:lock"), tap_key(&fx->tap, "b:lock"));
+    tap_do(&fx->tap, "LREM %s 1 b", tap_key(&fx->tap, "active"));
+    tap_do(&fx->tap, "RPUSH %s b", tap_key(&fx->tap, "wait"));
     assert_int_equal(queue_renew(fx->q, soon(), &fx->arena, renewals, 2), REEL_OK);
     assert_false(renewals[0].lost);
     assert_true(renewals[1].lost);
@@ -123,7 +123,7 @@ static void a_probe_tells_where_jobs_are(void **state)
     assert_claims(fx, "c");
     assert_claims(fx, "f");
     add_plain(fx, "w");
-    tap_run(&fx->tap, "HSET %s paused 1", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s paused 1", tap_key(&fx->tap, "meta"));
     assert_int_equal(settle(fx, "c", true, "{\"n\":1}", &next), REEL_OK);
     assert_int_equal(settle(fx, "f", false, "why", &next), REEL_OK);
     assert_int_equal(queue_probe_many(fx->q, soon(), &fx->arena, probes, 4), REEL_OK);
@@ -140,7 +140,7 @@ static void ids_without_a_job_are_passed_over(void **state)
 {
     struct bench *fx = *state;
 
-    tap_run(&fx->tap, "RPUSH %s ghost1 ghost2", tap_key(&fx->tap, "wait"));
+    tap_do(&fx->tap, "RPUSH %s ghost1 ghost2", tap_key(&fx->tap, "wait"));
     add_plain(fx, "real");
     assert_claims(fx, "real");
     tap_check(&fx->tap);
@@ -150,9 +150,9 @@ static void an_older_bullmq_is_refused(void **state)
 {
     struct bench *fx = *state;
 
-    tap_run(&fx->tap, "HSET %s version bullmq:5.81.5", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s version bullmq:5.81.5", tap_key(&fx->tap, "meta"));
     assert_int_equal(queue_init(fx->q, soon(), &fx->arena, 5), REEL_FAILED_PRECONDITION);
-    tap_run(&fx->tap, "HSET %s version bullmq:6.9.0", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "HSET %s version bullmq:6.9.0", tap_key(&fx->tap, "meta"));
     assert_int_equal(queue_init(fx->q, soon(), &fx->arena, 5), REEL_OK);
 }
 
@@ -162,8 +162,8 @@ static void parked_jobs_of_an_older_pause_are_merged(void **state)
 
     add_plain(fx, "new");
     add_plain(fx, "old");
-    tap_run(&fx->tap, "LREM %s 0 old", tap_key(&fx->tap, "wait"));
-    tap_run(&fx->tap, "LPUSH %s old", tap_key(&fx->tap, "paused"));
+    tap_do(&fx->tap, "LREM %s 0 old", tap_key(&fx->tap, "wait"));
+    tap_do(&fx->tap, "LPUSH %s old", tap_key(&fx->tap, "paused"));
     assert_int_equal(queue_init(fx->q, soon(), &fx->arena, 5), REEL_OK);
     assert_int_equal(tap_int(&fx->tap, "LLEN %s", tap_key(&fx->tap, "wait")), 2);
     tap_check(&fx->tap);
@@ -214,16 +214,16 @@ static void random_step(struct bench *fx, unsigned *seed)
         break;
     case 9: {
         size_t n;
-        freeReplyObject(tap_run(&fx->tap, "DEL %s:lock", tap_key(&fx->tap, id)));
-        freeReplyObject(tap_run(&fx->tap, "DEL %s", tap_key(&fx->tap, "stalled-check")));
+        tap_do(&fx->tap, "DEL %s:lock", tap_key(&fx->tap, id));
+        tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "stalled-check"));
         rc = queue_sweep(fx->q, soon(), &fx->arena, 10000, 2, &n);
         break;
     }
     case 10:
-        freeReplyObject(tap_run(&fx->tap, "HSET %s paused 1", tap_key(&fx->tap, "meta")));
+        tap_do(&fx->tap, "HSET %s paused 1", tap_key(&fx->tap, "meta"));
         break;
     default:
-        freeReplyObject(tap_run(&fx->tap, "HDEL %s paused", tap_key(&fx->tap, "meta")));
+        tap_do(&fx->tap, "HDEL %s paused", tap_key(&fx->tap, "meta"));
         break;
     }
     assert_true(rc == REEL_OK || rc == REEL_ABORTED || rc == REEL_NOT_FOUND ||

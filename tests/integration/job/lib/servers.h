@@ -46,9 +46,11 @@ void tap_open(struct tap *tap);
 // Deletes the queue's keys and disconnects.
 void tap_close(struct tap *tap);
 
-// Runs a command whose keys follow as "%P<suffix>" written out by tap_key; fails the test on an
-// error. The caller frees the reply with freeReplyObject.
+// Runs a command; fails the test on an error. The caller frees the reply with freeReplyObject.
 struct redisReply *tap_run(struct tap *tap, const char *fmt, ...);
+
+// Runs a command and forgets its answer; fails the test on an error.
+void tap_do(struct tap *tap, const char *fmt, ...);
 
 // "<prefix><suffix>", in one of eight buffers used in turn.
 const char *tap_key(const struct tap *tap, const char *suffix);

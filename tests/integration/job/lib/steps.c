@@ -56,9 +56,9 @@ void hold_queue(struct service *s, bool hold)
     const char *meta = tap_key(&s->tap, "meta");
 
     if (hold)
-        freeReplyObject(tap_run(&s->tap, "HSET %s paused 1", meta));
+        tap_do(&s->tap, "HSET %s paused 1", meta);
     else
-        freeReplyObject(tap_run(&s->tap, "HDEL %s paused", meta));
+        tap_do(&s->tap, "HDEL %s paused", meta);
     freeReplyObject(hold ? tap_run(&s->tap, "DEL %s", tap_key(&s->tap, "marker"))
                          : tap_run(&s->tap, "ZADD %s 0 0", tap_key(&s->tap, "marker")));
 }

@@ -36,7 +36,7 @@ void tap_close(struct tap *tap)
     redisReply *keys = tap_run(tap, "KEYS %s*", tap->prefix);
 
     for (size_t i = 0; i < keys->elements; i++)
-        freeReplyObject(tap_run(tap, "DEL %s", keys->element[i]->str));
+        tap_do(tap, "DEL %s", keys->element[i]->str);
     freeReplyObject(keys);
     redisFree(tap->redis);
 }
@@ -59,6 +59,15 @@ struct redisReply *tap_run(struct tap *tap, const char *fmt, ...)
     redisReply *reply = vrun(tap, fmt, args);
     va_end(args);
     return reply;
+}
+
+void tap_do(struct tap *tap, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    freeReplyObject(vrun(tap, fmt, args));
+    va_end(args);
 }
 
 const char *tap_key(const struct tap *tap, const char *suffix)
