@@ -13,6 +13,7 @@ if(CCACHE)
 endif()
 
 set(REEL_SANITIZE "" CACHE STRING "address (with undefined), thread, or empty")
+option(REEL_BENCH "add the RPC benchmark and its peer, which needs gRPC" OFF)
 option(REEL_FUZZ "build the libFuzzer targets (clang only)" OFF)
 
 set(REEL_WARNINGS -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // gRPC's side of the comparison, with its fastest API of each kind: a callback server; a client
-// that blocks for one call in flight and uses callbacks for more.
+// by callback, or (IN_FLIGHT 0) by the blocking stub, one call at a time.
 // Usage: grpc_bench server TARGET
 //        grpc_bench client TARGET IN_FLIGHT MILLISECONDS   (prints calls, seconds, p50 and p99 in µs)
 #include <algorithm>
@@ -118,7 +118,7 @@ int Measure(const std::string &target, int in_flight, int ms) {
     load.count_from_us = NowUs() + kWarmUpUs;
     load.end_us = load.count_from_us + int64_t{ms} * 1000;
     std::vector<uint32_t> samples;
-    if (in_flight == 1)
+    if (in_flight == 0)
         RunBlocking(&load, &samples);
     else
         RunInFlight(&load, in_flight, &samples);

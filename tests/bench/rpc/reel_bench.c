@@ -2,6 +2,7 @@
 // The RPC core's side of the comparison: an echo server, and a client that keeps N calls in flight.
 // Usage: reel_bench server URL
 //        reel_bench client URL IN_FLIGHT MILLISECONDS   (prints calls, seconds, p50 and p99 in µs)
+// IN_FLIGHT 0 is one call at a time by the blocking stub; 1 and more are by callback.
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -172,7 +173,7 @@ static int measure(const char *url, int in_flight, int ms)
     load.request_len = bench__echo_message__pack(&message, load.request);
     load.count_from_us = reel_deadline_in_us(WARM_UP_MS * 1000);
     load.end_us = load.count_from_us + (int64_t)ms * 1000;
-    if (in_flight == 1)
+    if (in_flight == 0)
         run_blocking(&load);
     else
         run_in_flight(&load, in_flight);

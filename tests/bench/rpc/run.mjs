@@ -1,4 +1,5 @@
-// The RPC core beside gRPC C++: a 64-byte echo over a Unix socket at 1, 16 and 64 calls in flight.
+// The RPC core beside gRPC C++: a 64-byte echo over a Unix socket at 1, 16 and 64 calls in flight by
+// callback, and one at a time by the blocking stub.
 // Rounds are interleaved; medians, spread and ratios are printed and written as JSON.
 import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -43,17 +44,17 @@ async function main() {
     await sleep(500);
     console.log(`64-byte echo over a Unix socket, ${options.rounds} interleaved rounds of ${options.ms} ms`);
     console.log('in flight  system      calls/s (median)    lowest   highest   p50 us   p99 us');
-    for (const inFlight of [1, 16, 64]) {
+    for (const [label, inFlight] of [['blocking', 0], ['1', 1], ['16', 16], ['64', 64]]) {
       const results = systems.map(() => []);
       for (let i = 0; i < Number(options.rounds); i++) {
         for (const [k, system] of systems.entries()) results[k].push(await round(system, inFlight));
       }
       const [ours, theirs] = results.map(summary);
       for (const [k, row] of [ours, theirs].entries()) {
-        console.log(`${String(inFlight).padStart(9)}  ${systems[k].name.padEnd(10)} ${row.rate.toFixed(0).padStart(17)} ${row.low.toFixed(0).padStart(9)} ${row.high.toFixed(0).padStart(9)} ${String(row.p50).padStart(8)} ${String(row.p99).padStart(8)}`);
+        console.log(`${label.padStart(9)}  ${systems[k].name.padEnd(10)} ${row.rate.toFixed(0).padStart(17)} ${row.low.toFixed(0).padStart(9)} ${row.high.toFixed(0).padStart(9)} ${String(row.p50).padStart(8)} ${String(row.p99).padStart(8)}`);
       }
       console.log(`           ratio ${(ours.rate / theirs.rate).toFixed(2)} in calls/s, ${(ours.p50 / theirs.p50).toFixed(2)} in p50`);
-      rows.push({ inFlight, reelmesh: ours, grpc: theirs });
+      rows.push({ inFlight: label, reelmesh: ours, grpc: theirs });
     }
     if (options.json) fs.writeFileSync(options.json, JSON.stringify({ bench: 'rpc', rows }, null, 2));
   } finally {

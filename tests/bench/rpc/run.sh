@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The RPC core beside gRPC C++. Needs libgrpc++-dev and protobuf-compiler-grpc.
-# Usage: tests/bench/rpc/run.sh [--rounds N] [--ms N] [--build DIR] [--json FILE]
+# Usage: tests/bench/rpc/run.sh [--rounds N] [--ms N] [--json FILE]
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
-build=${BUILD:-build/dev}
-[ -f "$build/build.ninja" ] || cmake --preset dev >/dev/null
+build=build/bench
+[ -f "$build/build.ninja" ] || cmake --preset bench >/dev/null
 cmake --build "$build" --target reel_bench grpc_bench >/dev/null
 exec node tests/bench/rpc/run.mjs --build "$build" "$@"
