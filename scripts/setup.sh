@@ -12,7 +12,8 @@ cd "$(dirname "$0")/.."
 build_packages="build-essential cmake ninja-build pkgconf ccache dpkg-dev
     protobuf-compiler libprotobuf-dev protobuf-c-compiler libprotobuf-c-dev libnng-dev
     libjansson-dev libpq-dev libhiredis-dev libjwt-dev libargon2-dev libseccomp-dev libssl-dev
-    libavformat-dev libavcodec-dev libavfilter-dev libavutil-dev libswscale-dev libswresample-dev"
+    libcrypt-dev libavformat-dev libavcodec-dev libavfilter-dev libavutil-dev libswscale-dev
+    libswresample-dev"
 # util-linux: setsid, setpriv, flock; procps: ps; ffmpeg: the demo's clip.
 run_packages="postgresql redis-server redis-tools curl jq ffmpeg util-linux
     procps"

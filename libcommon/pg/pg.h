@@ -29,6 +29,9 @@ struct reel_pg_config {
     uint32_t lock_timeout_ms;      // server-side; 0 is 5,000
 };
 
+// Host names in the URL are resolved when connecting, by the system's resolver, which no deadline
+// of ours bounds.
+//
 // Creates a pool; connects lazily, so it succeeds while the database is away. Strings are copied.
 // -EINVAL when the URL cannot be parsed.
 int reel_pg_new(const struct reel_pg_config *config, struct reel_pg **ret_pg) REEL_MUST_CHECK;

@@ -253,7 +253,7 @@ static void the_role_of_the_service_sees_its_own_tables_only(void **state)
     reel_pg_free(pg);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, service_start, service_stop)
+#define CASE(name) cmocka_unit_test_setup(name, service_reset)
 
 int main(void)
 {
@@ -272,5 +272,5 @@ int main(void)
         CASE(the_role_of_the_service_sees_its_own_tables_only),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, service_start, service_stop);
 }

@@ -453,7 +453,7 @@ static void two_hundred_logins_at_once_are_bounded(void **state)
     assert_true(n_refused > 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, service_start, service_stop)
+#define CASE(name) cmocka_unit_test_setup(name, service_reset)
 
 int main(void)
 {
@@ -478,5 +478,5 @@ int main(void)
         CASE(two_hundred_logins_at_once_are_bounded),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, service_start, service_stop);
 }

@@ -74,6 +74,15 @@ int service_start(void **state)
     return 0;
 }
 
+int service_reset(void **state)
+{
+    struct service *service = *state;
+
+    reel_arena_reset(&service->arena);
+    own_database_exec(service->database, "TRUNCATE users, sessions");
+    return 0;
+}
+
 static void remove_keys(const char *path)
 {
     DIR *dir = opendir(path);

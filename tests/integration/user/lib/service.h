@@ -39,6 +39,10 @@ int service_start(void **state);
 // Stops everything and removes database and keys. Fits a cmocka teardown.
 int service_stop(void **state);
 
+// Forgets every user and session: a service started by the group's setup is as new for the next
+// case. Fits a cmocka setup.
+int service_reset(void **state);
+
 // Another replica on the same database and the same keys, at `url`; the caller frees it.
 struct user_svc *service_replica(struct service *service, struct user_config *config,
                                  const char *url);
