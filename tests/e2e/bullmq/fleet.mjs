@@ -71,6 +71,7 @@ export class Fleet {
 
   connect() {
     const connection = new IORedis({ path: this.redisPath, maxRetriesPerRequest: null });
+    connection.on('error', () => {}); // it connects again by itself
     this.closers.push(() => connection.quit().catch(() => {}));
     return connection;
   }
@@ -189,6 +190,11 @@ export class Fleet {
       const lock = /^([^:]+):lock$/.exec(key.slice(p.length));
       if (lock && !active.has(lock[1])) throw new Error(`the lock of ${lock[1]} is left over`);
     }
+  }
+
+  // Ends a server as a power cut would.
+  killServer(name) {
+    process.kill(Number(fs.readFileSync(path.join(this.dir, 'run', `${name}.pid`), 'utf8').split(/\s/)[0]), 'SIGKILL');
   }
 
   async end(child, signal = 'SIGTERM') {
