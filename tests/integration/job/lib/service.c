@@ -347,9 +347,19 @@ static const char *const recipes[] = {
     "-f lavfi -i testsrc2=s=640x360:r=30:d=40 -c:v libx264 -preset ultrafast %s/long.mp4",
 };
 
+static char clips_dir[64];
+
+static void remove_clips(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -rf %s", clips_dir);
+    (void)!system(command);
+}
+
 const char *clips_make(void)
 {
-    static char dir[64];
+    char *dir = clips_dir;
     char recipe[512];
     char command[640];
 
@@ -357,6 +367,7 @@ const char *clips_make(void)
         return dir;
     strcpy(dir, "/tmp/reelclips.XXXXXX");
     assert_non_null(mkdtemp(dir));
+    atexit(remove_clips);
     for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
