@@ -91,14 +91,17 @@ static int next_chunk(struct asset_stream *as)
         if (rc == REEL_OK && payload) {
             as->chunk = video__asset_chunk__unpack(NULL, len, payload);
             as->taken = 0;
+            conn_enter(as->req->conn, CONN_REPLY);
             free(payload);
             return as->chunk ? REEL_OK : -EBADMSG;
         }
         if (rc != -EAGAIN)
             return rc == REEL_OK ? -EPIPE : rc;
-        conn_progress(as->req->conn, 0, true);
-        if (waker_park(&as->req->waker))
+        if (waker_park(&as->req->waker)) {
+            // What the client waits for is not its own slowness.
+            conn_enter(as->req->conn, CONN_BUSY);
             return -EAGAIN;
+        }
     }
 }
 

@@ -23,7 +23,6 @@ struct conn {
     bool used;
     bool gone;
     bool shut;
-    bool held;
     enum conn_phase phase;
     int fd;
     struct netaddr addr;
@@ -148,7 +147,7 @@ struct conn *conns_add(struct conns *conns, int fd, const struct netaddr *addr)
     pthread_mutex_lock(&conn->lock);
     conn->generation++;
     conn->used = true;
-    conn->gone = conn->shut = conn->held = false;
+    conn->gone = conn->shut = false;
     conn->phase = CONN_HEAD;
     conn->fd = fd;
     conn->addr = *addr;
@@ -256,7 +255,6 @@ void conn_enter(struct conn *conn, enum conn_phase phase)
 {
     pthread_mutex_lock(&conn->lock);
     conn->phase = phase;
-    conn->held = false;
     conn->window_bytes = 0;
     conn->deadline_us = phase == CONN_LINGER ? reel_deadline_in_us(LINGER_US) : REEL_NO_DEADLINE;
     if (phase == CONN_BODY || phase == CONN_REPLY)
@@ -276,11 +274,10 @@ void conn_request_done(struct conn *conn)
     pthread_mutex_unlock(&conn->lock);
 }
 
-void conn_progress(struct conn *conn, uint64_t bytes, bool held)
+void conn_progress(struct conn *conn, uint64_t bytes)
 {
     pthread_mutex_lock(&conn->lock);
     conn->window_bytes += bytes;
-    conn->held = conn->held || held;
     pthread_mutex_unlock(&conn->lock);
 }
 
@@ -317,22 +314,28 @@ static bool too_slow(struct conn *conn, int64_t now_us)
 {
     const struct conns_config *config = &conn->conns->config;
     int64_t elapsed_us = now_us - conn->window_start_us;
+    bool learning = false; // the first window of a reply only learns where the count stands
     if ((conn->phase != CONN_BODY && conn->phase != CONN_REPLY) ||
         elapsed_us < config->rate_window_us)
         return false;
     if (conn->phase == CONN_REPLY) {
         uint64_t acked = acked_bytes(conn->fd);
-        // The first window only learns where the count stands.
-        conn->held = conn->held || conn->acked_bytes == 0;
+        learning = conn->acked_bytes == 0;
         conn->window_bytes = acked - conn->acked_bytes;
         conn->acked_bytes = acked;
     }
     uint64_t least = (uint64_t)(config->min_bytes_per_second * (elapsed_us / 1000) / 1000);
-    bool slow = !conn->held && conn->window_bytes < least;
+    bool slow = !learning && conn->window_bytes < least;
     conn->window_start_us = now_us;
     conn->window_bytes = 0;
-    conn->held = false;
     return slow;
+}
+
+// The library takes a short read for the last one and so may miss an end that is queued behind it;
+// this makes it look again. What was received can still be read, and replies still sent.
+static void nudge_locked(struct conn *conn)
+{
+    shutdown(conn->fd, SHUT_RD);
 }
 
 static void scan(struct conns *conns)
@@ -344,6 +347,8 @@ static void scan(struct conns *conns)
         if (conn->used && !conn->shut && (conn->deadline_us <= now_us || too_slow(conn, now_us))) {
             reel_counter_add(conns->overrun, 1);
             shut_locked(conn);
+        } else if (conn->used && conn->gone && !conn->shut) {
+            nudge_locked(conn);
         }
         pthread_mutex_unlock(&conn->lock);
     }
@@ -356,10 +361,7 @@ static void on_event(struct conns *conns, const struct epoll_event *event)
     // Once: the shutdown is itself an event.
     if (conn->used && !conn->gone && conn->generation == (uint32_t)event->data.u64) {
         gone_locked(conn);
-        // The library takes a short read for the last one and may so miss an end that has come with
-        // it; this makes it look again. What was received can still be read, and replies still
-        // sent.
-        shutdown(conn->fd, SHUT_RD);
+        nudge_locked(conn);
     }
     pthread_mutex_unlock(&conn->lock);
 }

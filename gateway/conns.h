@@ -69,8 +69,8 @@ void conn_enter(struct conn *conn, enum conn_phase phase);
 // The request is over; the next one may take its time to begin.
 void conn_request_done(struct conn *conn);
 
-// Body bytes have come. `held` says that we, not the client, are what the body waits for.
-void conn_progress(struct conn *conn, uint64_t bytes, bool held);
+// Body bytes have come.
+void conn_progress(struct conn *conn, uint64_t bytes);
 
 // Sets what to call, once, when the client goes away; called at once if it has. `hook` runs under
 // the connection's lock, must not block and must not call back into this module. NULL clears it; no

@@ -158,6 +158,8 @@ static void send_early(struct request *req)
         req->bytes_sent =
             send(conn_fd(req->conn), text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(conn_fd(req->conn), SHUT_WR);
+    // What the endpoint was doing ends here, not when the client has stopped sending.
+    request_end_state(req);
     req->early_sent = true;
     conn_enter(req->conn, CONN_LINGER);
 }
@@ -230,9 +232,15 @@ bool exchange_body(struct request *req, const char *data, size_t *len)
         return req->body_received < (req->early_sent ? LINGER_BYTES : 2 * DRAIN_BYTES);
     }
     const struct endpoint_ops *ops = req->endpoint->ops;
+    if (req->body_held)
+        conn_enter(req->conn, CONN_BODY);
     enum step step = ops->body ? ops->body(req, data, len) : collect(req, data, len);
     req->body_received += (int64_t)(before - *len);
-    conn_progress(req->conn, before - *len, step == STEP_WAIT);
+    conn_progress(req->conn, before - *len);
+    // While the body waits for us the client is held to nothing.
+    req->body_held = step == STEP_WAIT;
+    if (req->body_held)
+        conn_enter(req->conn, CONN_BUSY);
     if (step == STEP_ANSWER) {
         send_early(req);
         *len = 0;

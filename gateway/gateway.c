@@ -146,12 +146,13 @@ void gateway_drain(struct gateway *gw, int64_t grace_us)
     int64_t deadline_us = reel_clock_mono_us() + grace_us;
     int64_t linger_us = reel_clock_mono_us() + DRAIN_LINGER_US;
     atomic_store(&gw->draining, true);
-    server_quiesce(gw->server);
     event_hub_end_clients(gw->events);
-    // Clients first learn from a `Connection: close` that they must leave; who stays idle is cut.
+    // Balancers first see a /ready that fails, and clients a `Connection: close`.
+    while (!reel_deadline_passed(linger_us) && !reel_deadline_passed(deadline_us))
+        nanosleep(&step, NULL);
+    server_quiesce(gw->server);
     while (conns_count(gw->conns) > 0 && !reel_deadline_passed(deadline_us)) {
-        if (reel_deadline_passed(linger_us))
-            conns_close_idle(gw->conns);
+        conns_close_idle(gw->conns);
         nanosleep(&step, NULL);
     }
 }

@@ -3,6 +3,7 @@
 
 #include <microhttpd.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/gateway.h"
 #include "libcommon/core/clock.h"
@@ -96,13 +97,20 @@ static void trim(struct reel_buf *buf)
     reel_buf_init(buf, max_bytes);
 }
 
+void request_end_state(struct request *req)
+{
+    if (req->state_fini)
+        req->state_fini(req->state);
+    req->state_fini = NULL;
+    req->state = NULL;
+}
+
 void request_free(struct request *req)
 {
     if (!req)
         return;
     struct request_pool *pool = &req->gw->requests;
-    if (req->state_fini)
-        req->state_fini(req->state);
+    request_end_state(req);
     if (req->reply.stream)
         MHD_destroy_response(req->reply.stream);
     trim(&req->body);
@@ -121,6 +129,31 @@ void request_free(struct request *req)
 const char *request_header(const struct request *req, const char *name)
 {
     return MHD_lookup_connection_value(req->mhd, MHD_HEADER_KIND, name);
+}
+
+struct value_list {
+    struct request *req;
+    const char *name;
+    const char *text;
+};
+
+static enum MHD_Result join_value(void *cls, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    struct value_list *list = cls;
+    (void)kind;
+    if (strcasecmp(name, list->name) != 0 || !value)
+        return MHD_YES;
+    list->text =
+        list->text ? reel_arena_printf(&list->req->arena, "%s,%s", list->text, value) : value;
+    return list->text ? MHD_YES : MHD_NO;
+}
+
+const char *request_header_list(struct request *req, const char *name)
+{
+    struct value_list list = {.req = req, .name = name};
+    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, join_value, &list);
+    return list.text;
 }
 
 const char *request_cookie(struct request *req, const char *name)

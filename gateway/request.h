@@ -114,6 +114,7 @@ struct request {
     bool head_done;
     bool body_expected;
     bool expects_continue;
+    bool body_held;      // the body waits for the service, not for the client
     bool early_sent;     // the answer was written before the body had ended
     int64_t body_length; // announced; -1: chunked
     int64_t body_received;
@@ -135,8 +136,15 @@ struct request *request_new(struct gateway *gw, struct MHD_Connection *mhd, stru
 // Ends it: frees its endpoint's state and gives it back. NULL is fine.
 void request_free(struct request *req);
 
+// Ends what the endpoint keeps for the request.
+void request_end_state(struct request *req);
+
 // The value of a header field, or NULL. Borrowed for the life of the request.
 const char *request_header(const struct request *req, const char *name);
+
+// All values of a header field that may be sent more than once, joined by commas in their order, or
+// NULL. Arena.
+const char *request_header_list(struct request *req, const char *name);
 
 // The value of a cookie, or NULL. Arena.
 const char *request_cookie(struct request *req, const char *name);
