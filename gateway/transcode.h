@@ -7,7 +7,7 @@
 #include "gateway/request.h"
 #include "libcommon/rpc/channel.h"
 
-enum { CALL_METADATA_MAX = 4 };
+enum { CALL_METADATA_MAX = 5 };
 
 // The request message from body, path and query. STEP_NEXT with *ret_message (arena), or the answer
 // that says what does not fit.

@@ -9,6 +9,7 @@
 #include "svc-user/hasher.h"
 #include "svc-user/keys.h"
 #include "svc-user/password.h"
+#include "svc-user/throttle.h"
 
 enum { STORE_TIMEOUT_US = 10 * 1000 * 1000 };
 
@@ -102,6 +103,32 @@ static int find_account(struct user_svc *svc, const struct store *db, const User
     return rc;
 }
 
+// As find_account, unless too many wrong passwords came from where this call comes from.
+static int guard_account(struct user_svc *svc, struct reel_call *call, const struct store *db,
+                         const User__LoginRequest *req, struct store_account *ret_account)
+{
+    const char *address = reel_call_metadata(call, "reel-client-address");
+    uint32_t wait_ms =
+        throttle_attempt(svc->throttle, req->username, address, reel_clock_mono_us());
+
+    if (wait_ms > 0) {
+        reel_call_retry_after_ms(call, wait_ms);
+        return reel_call_fail(
+            call, REEL_RESOURCE_EXHAUSTED,
+            "Too many wrong passwords, at most %d in %d minutes. Try again later.",
+            THROTTLE_FAILURES, THROTTLE_WINDOW_S / 60);
+    }
+    int rc = find_account(svc, db, req, ret_account);
+    if (rc == REEL_UNAUTHENTICATED)
+        return reel_call_fail(call, rc, "The username or the password is wrong.");
+    if (rc == REEL_OK) {
+        throttle_succeeded(svc->throttle, req->username, address);
+        return rc;
+    }
+    throttle_refund(svc->throttle, req->username, address);
+    return handlers_fail(call, rc);
+}
+
 static int handle_login(struct user_svc *svc, struct reel_call *call, const User__LoginRequest *req,
                         User__TokenResponse *res)
 {
@@ -111,18 +138,18 @@ static int handle_login(struct user_svc *svc, struct reel_call *call, const User
     char user_agent[MODEL_USER_AGENT_SIZE];
     struct model_refresh refresh;
     struct store_account account;
-    int rc = find_account(svc, &db, req, &account);
+    int rc = guard_account(svc, call, &db, req, &account);
 
-    if (rc == REEL_OK) {
-        reel_id_new(session_id);
-        model_refresh_new(NULL, token);
-        model_refresh_digest(token, &refresh);
-        model_user_agent(reel_call_metadata(call, "reel-user-agent"), user_agent);
-        const struct store_new_session session = {session_id, &refresh, user_agent,
-                                                  svc->config->session_ttl_s};
-        rc = store_session_insert(&db, &account, &session);
-    }
-    if (rc == REEL_UNAUTHENTICATED || rc == REEL_NOT_FOUND)
+    if (rc != REEL_OK)
+        return rc;
+    reel_id_new(session_id);
+    model_refresh_new(NULL, token);
+    model_refresh_digest(token, &refresh);
+    model_user_agent(reel_call_metadata(call, "reel-user-agent"), user_agent);
+    const struct store_new_session session = {session_id, &refresh, user_agent,
+                                              svc->config->session_ttl_s};
+    rc = store_session_insert(&db, &account, &session);
+    if (rc == REEL_NOT_FOUND)
         return reel_call_fail(call, REEL_UNAUTHENTICATED, "The username or the password is wrong.");
     if (rc != REEL_OK)
         return handlers_fail(call, rc);

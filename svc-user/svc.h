@@ -13,6 +13,7 @@ struct hasher;
 struct keeper;
 struct keys;
 struct lookup;
+struct throttle;
 
 enum { USER_MAX_LISTEN_URLS = 8, USER_N_PEERS = 2 };
 
@@ -24,6 +25,7 @@ struct user_svc {
     struct reel_pg *pg;
     struct lookup *lookup;
     struct hasher *hasher;
+    struct throttle *throttle;
     struct keys *keys;
     struct keeper *keeper;
     struct reel_server *server; // not started yet

@@ -6,7 +6,7 @@
 #include "tests/integration/user/lib/service.h"
 #include "tests/lib/cmocka.h"
 
-static const struct caller stranger = {"0190a000-0000-7000-8000-00000000dead", NULL};
+static const struct caller stranger = {"0190a000-0000-7000-8000-00000000dead", NULL, NULL};
 
 static int try_register(struct service *s, const char *username, const char *email,
                         const char *password, struct reel_status *ret_status)
@@ -94,7 +94,7 @@ static void bad_registrations_name_the_field(void **state)
 static void the_signed_in_user_is_shown(void **state)
 {
     const User__User *user = service_register(*state, "alice");
-    const struct caller alice = {user->id, NULL};
+    const struct caller alice = {user->id, NULL, NULL};
     User__GetUserResponse *res = NULL;
 
     assert_int_equal(service_call(*state, USER_SERVICE_GET_USER, &alice, &res, NULL, NULL),
@@ -107,7 +107,7 @@ static void the_signed_in_user_is_shown(void **state)
 
 static void nobody_and_the_unknown_get_nothing(void **state)
 {
-    const struct caller garbled = {"' OR 1=1 --", NULL};
+    const struct caller garbled = {"' OR 1=1 --", NULL, NULL};
 
     assert_int_equal(service_call(*state, USER_SERVICE_GET_USER, NULL, NULL, NULL, NULL),
                      REEL_UNAUTHENTICATED);
@@ -125,7 +125,7 @@ static void nobody_and_the_unknown_get_nothing(void **state)
 static void an_update_changes_what_it_names_and_nothing_else(void **state)
 {
     const User__User *user = service_register(*state, "alice");
-    const struct caller alice = {user->id, NULL};
+    const struct caller alice = {user->id, NULL, NULL};
     User__UpdateUserResponse *res = NULL;
 
     assert_int_equal(service_call(*state, USER_SERVICE_UPDATE_USER, &alice, &res, NULL, "email",
@@ -146,7 +146,7 @@ static void an_update_changes_what_it_names_and_nothing_else(void **state)
 static void an_update_to_a_taken_name_is_refused(void **state)
 {
     const User__User *user = service_register(*state, "alice");
-    const struct caller alice = {user->id, NULL};
+    const struct caller alice = {user->id, NULL, NULL};
     struct reel_status status;
 
     service_register(*state, "bob");
@@ -208,7 +208,7 @@ static void without_a_session_a_new_password_ends_them_all(void **state)
 {
     service_register(*state, "alice");
     const struct login login = service_login(*state, "alice");
-    const struct caller sessionless = {login.caller.user_id, NULL};
+    const struct caller sessionless = {login.caller.user_id, NULL, NULL};
 
     assert_int_equal(
         change_password(*state, &sessionless, SERVICE_PASSWORD, "another long password", NULL),

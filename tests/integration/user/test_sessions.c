@@ -140,6 +140,73 @@ static void unknown_user_and_wrong_password_take_the_same_time(void **state)
     assert_true(ratio > 0.5 && ratio < 2.0);
 }
 
+struct racer {
+    struct service *service;
+    const char *token;
+    int rc;
+};
+
+static int guess_from(struct service *s, const char *address, const char *username,
+                      const char *password, struct reel_status *ret_status)
+{
+    const struct caller caller = {.address = address};
+
+    return service_call(s, USER_SERVICE_LOGIN, &caller, NULL, ret_status, "username", username,
+                        "password", password, NULL);
+}
+
+static void after_ten_guesses_even_the_right_one_waits(void **state)
+{
+    static const char *const names[] = {"alice", "nobody"};
+    struct reel_status status;
+
+    service_register(*state, "alice");
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(names); i++) {
+        for (int n = 0; n < 10; n++)
+            assert_int_equal(guess_from(*state, "192.0.2.1", names[i], "wrong password", NULL),
+                             REEL_UNAUTHENTICATED);
+        assert_int_equal(guess_from(*state, "192.0.2.1", names[i], SERVICE_PASSWORD, &status),
+                         REEL_RESOURCE_EXHAUSTED);
+        assert_true(status.retry_after_ms > 800 * 1000 && status.retry_after_ms <= 900 * 1000);
+    }
+    assert_int_equal(guess_from(*state, "192.0.2.2", "alice", SERVICE_PASSWORD, NULL), REEL_OK);
+}
+
+static void *guess_wrong(void *arg)
+{
+    struct reel_metadata address = {"reel-client-address", "192.0.2.9"};
+    const struct reel_call_options options = {.metadata = &address, .n_metadata = 1};
+    User__LoginRequest req = USER__LOGIN_REQUEST__INIT;
+    User__TokenResponse *res = NULL;
+    struct racer *racer = arg;
+    struct reel_arena arena;
+
+    reel_arena_init(&arena, 1 << 20);
+    req.username = (char *)"alice";
+    req.password = (char *)"wrong password";
+    racer->rc = user_service_login(racer->service->channel, &options, &req, &arena, &res, NULL);
+    reel_arena_fini(&arena);
+    return NULL;
+}
+
+static void guessing_in_parallel_gains_no_guess(void **state)
+{
+    struct racer racers[24];
+    pthread_t threads[24];
+    int n_tried = 0;
+
+    service_register(*state, "alice");
+    for (int i = 0; i < 24; i++) {
+        racers[i] = (struct racer){.service = *state};
+        assert_int_equal(pthread_create(&threads[i], NULL, guess_wrong, &racers[i]), 0);
+    }
+    for (int i = 0; i < 24; i++) {
+        pthread_join(threads[i], NULL);
+        n_tried += racers[i].rc == REEL_UNAUTHENTICATED;
+    }
+    assert_int_equal(n_tried, 10);
+}
+
 static void a_bcrypt_hash_signs_in_and_is_replaced(void **state)
 {
     // Of "imported password", as Node writes it.
@@ -179,8 +246,8 @@ static void nobody_ends_anothers_session(void **state)
     service_register(*state, "mallory");
     const struct login alice = service_login(*state, "alice");
     const struct login mallory = service_login(*state, "mallory");
-    const struct caller forged = {mallory.caller.user_id, alice.caller.session_id};
-    const struct caller sessionless = {alice.caller.user_id, NULL};
+    const struct caller forged = {mallory.caller.user_id, alice.caller.session_id, NULL};
+    const struct caller sessionless = {alice.caller.user_id, NULL, NULL};
 
     assert_int_equal(service_call(*state, USER_SERVICE_LOGOUT, &forged, NULL, NULL, NULL), REEL_OK);
     assert_true(is_live(*state, alice.caller.session_id));
@@ -264,12 +331,6 @@ static void an_expired_session_is_dead(void **state)
     assert_false(is_valid(*state, login.tokens->access_token));
     assert_int_equal(try_refresh(*state, login.tokens->refresh_token, NULL), REEL_UNAUTHENTICATED);
 }
-
-struct racer {
-    struct service *service;
-    const char *token;
-    int rc;
-};
 
 static void *race_refresh(void *arg)
 {
@@ -432,7 +493,7 @@ static void two_hundred_logins_at_once_are_bounded(void **state)
     int n_refused = 0;
 
     const User__User *user = service_register(*state, "alice");
-    const struct caller alice = {user->id, NULL};
+    const struct caller alice = {user->id, NULL, NULL};
     for (int i = 0; i < FLOOD; i++) {
         floods[i] = (struct flood){.service = *state};
         assert_int_equal(pthread_create(&threads[i], NULL, flood_login, &floods[i]), 0);
@@ -463,6 +524,8 @@ int main(void)
         CASE(only_digests_of_refresh_tokens_are_stored),
         CASE(unknown_user_and_wrong_password_get_the_same_answer),
         CASE(unknown_user_and_wrong_password_take_the_same_time),
+        CASE(after_ten_guesses_even_the_right_one_waits),
+        CASE(guessing_in_parallel_gains_no_guess),
         CASE(a_bcrypt_hash_signs_in_and_is_replaced),
         CASE(a_logout_ends_this_session_only),
         CASE(nobody_ends_anothers_session),

@@ -113,7 +113,7 @@ int service_call(struct service *service, unsigned method, const struct caller *
 {
     const struct reel_method *m = &user_service.methods[method];
     ProtobufCMessage *request = reel_pbjson_new(m->request, &service->arena);
-    struct reel_metadata metadata[2];
+    struct reel_metadata metadata[3];
     struct reel_call_options options = {.deadline_us = reel_deadline_in_us(WAIT_US),
                                         .metadata = metadata};
     struct reel_pbjson_error error;
@@ -125,6 +125,9 @@ int service_call(struct service *service, unsigned method, const struct caller *
     if (caller && caller->session_id)
         metadata[options.n_metadata++] =
             (struct reel_metadata){"reel-session-id", caller->session_id};
+    if (caller && caller->address)
+        metadata[options.n_metadata++] =
+            (struct reel_metadata){"reel-client-address", caller->address};
     va_start(args, ret_status);
     for (const char *name; (name = va_arg(args, const char *));)
         assert_int_equal(reel_pbjson_set_field(request, &service->arena, name,

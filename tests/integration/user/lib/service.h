@@ -25,6 +25,7 @@ struct service {
 struct caller {
     const char *user_id;
     const char *session_id;
+    const char *address; // where the client is
 };
 
 // What a login gave.
