@@ -109,13 +109,17 @@ static int64_t jittered(struct reel_dialer *dialer, int64_t backoff_us)
     return backoff_us / 2 + rand_r(&dialer->seed) % (backoff_us / 2 + 1);
 }
 
+// Whether it was us who ended the attempt (reel_dialer_tick).
+static bool gave_up(int rv)
+{
+    return rv == NNG_ECLOSED || rv == NNG_ECANCELED;
+}
+
 static void report(struct reel_dialer *dialer, int rv)
 {
-    bool gave_up = rv == NNG_ECLOSED;
-
     pthread_mutex_unlock(&dialer->lock);
     if (dialer->on_failure)
-        dialer->on_failure(dialer->arg, gave_up ? "it does not answer" : nng_strerror(rv));
+        dialer->on_failure(dialer->arg, gave_up(rv) ? "it does not answer" : nng_strerror(rv));
     pthread_mutex_lock(&dialer->lock);
 }
 
@@ -144,7 +148,7 @@ static void *keep_connected(void *arg)
         while (!dialer->stopping && !reel_deadline_passed(until_us))
             wait_until(dialer, until_us);
         // An attempt that was given up has waited already.
-        if (rv != 0 && rv != NNG_ECLOSED && backoff_us < LAST_BACKOFF_US)
+        if (rv != 0 && !gave_up(rv) && backoff_us < LAST_BACKOFF_US)
             backoff_us *= 2;
         dialer->failures += rv != 0;
     }

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deadlines, cancellation, lost connections, drain: how calls end when something else does.
-#include <errno.h>
-#include <netinet/in.h>
-#include <pthread.h>
+// Deadlines and cancellation, through three servers in a row.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -265,224 +259,6 @@ static void a_cancel_that_is_early_or_late_is_harmless(void **state)
     assert_int_equal(fixture_echo(context->channel, 10), REEL_OK);
 }
 
-static void no_server_fails_fast_and_says_where(void **state)
-{
-    struct outcome outcome = {0};
-    char url[160];
-
-    (void)state;
-    fixture_ipc_url(url, sizeof(url));
-    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
-    struct reel_client_call *call = start_work(channel, 1, &outcome);
-    assert_true(fixture_wait(&outcome.done, 1, 5000));
-    assert_int_equal(outcome.code, REEL_UNAVAILABLE);
-    assert_non_null(strstr(outcome.message, url));
-    reel_client_call_unref(call);
-    // Known to be down now: at once.
-    assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
-    assert_false(reel_channel_is_ready(channel));
-    reel_channel_close(channel);
-}
-
-static void waiting_for_ready_waits(void **state)
-{
-    struct outcome outcome = {0};
-    struct fixture fixture;
-    struct reel_call_options options = {.wait_for_ready = true};
-    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
-    char url[160];
-
-    (void)state;
-    fixture_ipc_url(url, sizeof(url));
-    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
-    assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
-    struct reel_client_call *call =
-        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
-    fixture_start(&fixture, NULL, url);
-    assert_true(fixture_wait(&outcome.done, 1, 5000));
-    assert_int_equal(outcome.code, REEL_OK);
-    reel_client_call_unref(call);
-    reel_channel_close(channel);
-    fixture_stop(&fixture);
-}
-
-static void waiting_for_ready_ends_at_the_deadline(void **state)
-{
-    struct outcome outcome = {0};
-    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
-    char url[160];
-
-    (void)state;
-    fixture_ipc_url(url, sizeof(url));
-    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
-    struct reel_call_options options = {.wait_for_ready = true,
-                                        .deadline_us = reel_deadline_in_us(100 * 1000)};
-    struct reel_client_call *call =
-        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
-    assert_true(fixture_wait(&outcome.done, 1, 5000));
-    assert_int_equal(outcome.code, REEL_DEADLINE_EXCEEDED);
-    reel_client_call_unref(call);
-    reel_channel_close(channel);
-}
-
-static void a_lost_server_fails_what_is_pending(void **state)
-{
-    struct fixture fixture;
-    struct outcome outcomes[8];
-    struct reel_client_call *calls[8];
-    char url[160];
-
-    (void)state;
-    memset(outcomes, 0, sizeof(outcomes));
-    fixture_ipc_url(url, sizeof(url));
-    fixture_start(&fixture, NULL, url);
-    struct reel_channel *channel = fixture_connect(&fixture);
-    for (unsigned i = 0; i < 8; i++)
-        calls[i] = start_work(channel, 0, &outcomes[i]);
-    assert_true(fixture_wait(&fixture.svc.started, 8, 5000));
-    fixture_stop(&fixture);
-    for (unsigned i = 0; i < 8; i++) {
-        assert_true(fixture_wait(&outcomes[i].done, 1, 5000));
-        assert_int_equal(outcomes[i].code, REEL_UNAVAILABLE);
-        assert_non_null(strstr(outcomes[i].message, "not known"));
-        reel_client_call_unref(calls[i]);
-    }
-    // The next server at the address takes new calls and never sees the old ones.
-    fixture_start(&fixture, NULL, url);
-    assert_true(reel_channel_wait_ready(channel, reel_deadline_in_us(5000 * 1000)));
-    assert_int_equal(fixture_echo(channel, 10), REEL_OK);
-    assert_int_equal(atomic_load(&fixture.svc.started), 0);
-    reel_channel_close(channel);
-    fixture_stop(&fixture);
-}
-
-// A listener that takes connections and never answers: to a client a server that hangs.
-static int open_black_hole(char *ret_url, size_t size)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    snprintf(ret_url, size, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
-    return fd;
-}
-
-static void a_black_hole_is_told_from_a_slow_peer(void **state)
-{
-    char url[64];
-
-    (void)state;
-    int fd = open_black_hole(url, sizeof(url));
-    struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
-    assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
-    close(fd);
-    reel_channel_close(channel);
-}
-
-static void a_drain_finishes_what_runs_and_refuses_what_comes(void **state)
-{
-    struct fixture fixture;
-    struct outcome outcome = {0};
-    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
-    Echo__WorkResponse *response;
-    struct reel_status status;
-    struct context *context = *state;
-
-    fixture_start(&fixture, NULL, NULL);
-    struct reel_channel *channel = fixture_connect(&fixture);
-    struct reel_client_call *call = start_work(channel, 300, &outcome);
-    assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
-    assert_true(reel_server_drain(fixture.server, 5 * 1000000));
-    // Drained means that the client has the answer, so it is here or in its hands.
-    assert_true(fixture_wait(&outcome.done, 1, 1000));
-    assert_int_equal(outcome.code, REEL_OK);
-    assert_int_equal(fixture_work(channel, NULL, &request, &context->arena, &response, &status),
-                     REEL_UNAVAILABLE);
-    reel_client_call_unref(call);
-    reel_channel_close(channel);
-    fixture_stop(&fixture);
-}
-
-static void a_drain_is_bounded(void **state)
-{
-    struct fixture fixture;
-    struct outcome outcome = {0};
-
-    (void)state;
-    fixture_start(&fixture, NULL, NULL);
-    struct reel_channel *channel = fixture_connect(&fixture);
-    struct reel_client_call *call = start_work(channel, 0, &outcome);
-    assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
-    assert_false(reel_server_drain(fixture.server, 100 * 1000));
-    fixture_stop(&fixture);
-    assert_true(fixture_wait(&outcome.done, 1, 5000));
-    assert_int_equal(outcome.code, REEL_UNAVAILABLE);
-    reel_client_call_unref(call);
-    reel_channel_close(channel);
-}
-
-struct load {
-    struct reel_channel *channel;
-    atomic_uint stop;
-    unsigned ok;
-    unsigned unavailable;
-    unsigned other;
-};
-
-static void *run_load(void *arg)
-{
-    struct load *load = arg;
-    const struct timespec pause = {.tv_nsec = 200 * 1000};
-
-    while (!atomic_load(&load->stop)) {
-        int code = fixture_echo(load->channel, 100);
-
-        load->ok += code == REEL_OK;
-        load->unavailable += code == REEL_UNAVAILABLE;
-        load->other += code != REEL_OK && code != REEL_UNAVAILABLE;
-        if (code != REEL_OK)
-            nanosleep(&pause, NULL);
-    }
-    return NULL;
-}
-
-static void restarts_under_load_lose_no_call_in_flight(void **state)
-{
-    struct fixture fixture;
-    struct load loads[4];
-    pthread_t threads[4];
-    char url[160];
-
-    (void)state;
-    memset(loads, 0, sizeof(loads));
-    fixture_ipc_url(url, sizeof(url));
-    fixture_start(&fixture, NULL, url);
-    for (unsigned i = 0; i < 4; i++) {
-        loads[i].channel = fixture_connect(&fixture);
-        pthread_create(&threads[i], NULL, run_load, &loads[i]);
-    }
-    for (int round = 0; round < 5; round++) {
-        assert_true(reel_server_drain(fixture.server, 5 * 1000000));
-        fixture_stop(&fixture);
-        fixture_start(&fixture, NULL, url);
-        for (unsigned i = 0; i < 4; i++)
-            assert_true(
-                reel_channel_wait_ready(loads[i].channel, reel_deadline_in_us(5000 * 1000)));
-    }
-    for (unsigned i = 0; i < 4; i++) {
-        atomic_store(&loads[i].stop, 1);
-        pthread_join(threads[i], NULL);
-        assert_true(loads[i].ok > 0);
-        assert_int_equal(loads[i].other, 0);
-        reel_channel_close(loads[i].channel);
-    }
-    fixture_stop(&fixture);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -496,14 +272,6 @@ int main(void)
         TEST(cancelling_reaches_the_grandchild_in_time),
         TEST(a_lost_caller_cancels_the_grandchild),
         TEST(a_cancel_that_is_early_or_late_is_harmless),
-        cmocka_unit_test(no_server_fails_fast_and_says_where),
-        cmocka_unit_test(waiting_for_ready_waits),
-        cmocka_unit_test(waiting_for_ready_ends_at_the_deadline),
-        cmocka_unit_test(a_lost_server_fails_what_is_pending),
-        cmocka_unit_test(a_black_hole_is_told_from_a_slow_peer),
-        TEST(a_drain_finishes_what_runs_and_refuses_what_comes),
-        cmocka_unit_test(a_drain_is_bounded),
-        cmocka_unit_test(restarts_under_load_lose_no_call_in_flight),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

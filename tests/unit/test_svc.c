@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a service, in a process of its own: this program with an argument.
+#include "libcommon/svc/svc.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "libcommon/core/clock.h"
+#include "libcommon/obs/log.h"
+#include "tests/integration/rpc/fixture.h"
+
+extern char **environ;
+
+static bool is_ready(void *arg)
+{
+    unsigned *asked = arg;
+
+    return ++*asked >= 3;
+}
+
+static void on_drain(void *arg)
+{
+    (void)arg;
+    reel_log(REEL_LOG_INFO, "test.drain");
+}
+
+static int run_service(const char *url)
+{
+    static const struct reel_peer_key peer = {.service = "gateway", .key = FIXTURE_KEY};
+    const struct reel_server_config config = {
+        .service = "test", .urls = &url, .n_urls = 1, .peers = &peer, .n_peers = 1};
+    unsigned asked = 0;
+    struct reel_svc svc = {
+        .grace_us = 1000000, .is_ready = is_ready, .on_drain = on_drain, .arg = &asked};
+
+    reel_svc_init();
+    reel_log_init("test", REEL_LOG_INFO);
+    if (strcmp(url, "none") != 0 && reel_server_new(&config, &svc.server) != 0)
+        return EXIT_FAILURE;
+    int status = reel_svc_serve(&svc);
+    reel_server_free(svc.server);
+    return status;
+}
+
+struct service {
+    pid_t pid;
+    int out;    // its log
+    int notify; // what a supervisor hears
+    char log[16384];
+    size_t len;
+};
+
+static void start(struct service *service, const char *url)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof(address.sun_family);
+    char *const argv[] = {(char *)"service", (char *)"--serve", (char *)url, NULL};
+    posix_spawn_file_actions_t actions;
+    char path[128];
+    int out[2];
+
+    *service = (struct service){0};
+    service->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    // The kernel picks an abstract name.
+    assert_int_equal(bind(service->notify, (struct sockaddr *)&address, len), 0);
+    len = sizeof(address);
+    assert_int_equal(getsockname(service->notify, (struct sockaddr *)&address, &len), 0);
+    snprintf(path, sizeof(path), "@%.*s", (int)(len - offsetof(struct sockaddr_un, sun_path) - 1),
+             &address.sun_path[1]);
+    setenv("NOTIFY_SOCKET", path, 1);
+    assert_int_equal(pipe(out), 0);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out[1], STDERR_FILENO);
+    assert_int_equal(posix_spawn(&service->pid, "/proc/self/exe", &actions, NULL, argv, environ),
+                     0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    service->out = out[0];
+}
+
+// Reads the log until it holds `text`.
+static void await_log(struct service *service, const char *text)
+{
+    struct pollfd readable = {.fd = service->out, .events = POLLIN};
+
+    while (!strstr(service->log, text)) {
+        assert_int_equal(poll(&readable, 1, 10000), 1);
+        ssize_t n = read(service->out, service->log + service->len,
+                         sizeof(service->log) - 1 - service->len);
+        assert_true(n > 0);
+        service->len += (size_t)n;
+        service->log[service->len] = '\0';
+    }
+}
+
+static void assert_notified(struct service *service, const char *expected)
+{
+    struct pollfd readable = {.fd = service->notify, .events = POLLIN};
+    char text[64] = "";
+
+    assert_int_equal(poll(&readable, 1, 10000), 1);
+    assert_true(recv(service->notify, text, sizeof(text) - 1, 0) > 0);
+    assert_string_equal(text, expected);
+}
+
+static int stop(struct service *service, int signal_number)
+{
+    int status;
+
+    if (signal_number)
+        assert_int_equal(kill(service->pid, signal_number), 0);
+    assert_int_equal(waitpid(service->pid, &status, 0), service->pid);
+    close(service->out);
+    close(service->notify);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void serves_until_sigterm(void **state)
+{
+    struct service service;
+
+    (void)state;
+    start(&service, "tcp://127.0.0.1:0");
+    await_log(&service, "svc.ready");
+    assert_non_null(strstr(service.log, "tcp://127.0.0.1:"));
+    assert_notified(&service, "READY=1");
+    assert_int_equal(kill(service.pid, SIGHUP), 0); // not the end
+    assert_int_equal(kill(service.pid, SIGPIPE), 0);
+    assert_int_equal(kill(service.pid, SIGTERM), 0);
+    await_log(&service, "svc.stopped");
+    assert_non_null(strstr(service.log, "test.drain"));
+    assert_non_null(strstr(service.log, "\"drained\":true"));
+    assert_notified(&service, "STOPPING=1");
+    assert_int_equal(stop(&service, 0), EXIT_SUCCESS);
+}
+
+static void a_service_without_server_is_one_too(void **state)
+{
+    struct service service;
+
+    (void)state;
+    start(&service, "none");
+    await_log(&service, "svc.ready");
+    assert_int_equal(stop(&service, SIGINT), EXIT_SUCCESS);
+}
+
+static void an_address_in_use_is_named(void **state)
+{
+    struct fixture fixture;
+    struct service service;
+
+    (void)state;
+    fixture_start(&fixture, NULL, NULL);
+    start(&service, fixture.url);
+    await_log(&service, "svc.start_failed");
+    assert_non_null(strstr(service.log, fixture.url));
+    assert_int_equal(stop(&service, 0), EXIT_FAILURE);
+    fixture_stop(&fixture);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(serves_until_sigterm),
+        cmocka_unit_test(a_service_without_server_is_one_too),
+        cmocka_unit_test(an_address_in_use_is_named),
+    };
+
+    if (argc == 3 && strcmp(argv[1], "--serve") == 0)
+        return run_service(argv[2]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
