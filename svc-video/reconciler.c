@@ -23,6 +23,8 @@ enum {
     // Long enough for a worker that is being killed to be gone.
     BURIED_MS = 5 * 1000,
     FOLDERS_AT_ONCE = 100,
+    // A sweep reads every folder: this many times in the life of an abandoned upload is enough.
+    SWEEPS_PER_TTL = 8,
 };
 
 struct reconciler {
@@ -158,6 +160,7 @@ static int remove_unknown(struct round *round)
         }
     }
     round->n_folders = 0;
+    reel_arena_reset(&round->arena);
     return rc;
 }
 
@@ -185,7 +188,7 @@ static void remove_abandoned(struct round *round)
         reel_log(REEL_LOG_DEBUG, "reconciler.sweep_failed", REEL_FI("code", rc));
 }
 
-void reconciler_run(struct video_svc *svc)
+void reconciler_run(struct video_svc *svc, bool sweep)
 {
     static void (*const parts[])(struct round *) = {
         hand_over_unsent, catch_up_events, ask_about_stale, finish_deletions, remove_abandoned,
@@ -195,6 +198,8 @@ void reconciler_run(struct video_svc *svc)
     for (size_t i = 0; i < REEL_ARRAY_SIZE(parts); i++) {
         struct round round = {.svc = svc};
 
+        if (parts[i] == remove_abandoned && !sweep)
+            continue;
         reel_arena_init(&round.arena, ARENA_BYTES);
         parts[i](&round);
         reel_arena_fini(&round.arena);
@@ -204,10 +209,18 @@ void reconciler_run(struct video_svc *svc)
 static void *run(void *arg)
 {
     struct reconciler *reconciler = arg;
+    const struct video_config *config = reconciler->svc->config;
     struct pollfd stop = {.fd = reconciler->stop_fd, .events = POLLIN};
+    int64_t sweep_us = config->upload_ttl_ms * 1000 / SWEEPS_PER_TTL;
+    int64_t next_sweep_us = 0;
 
-    while (poll(&stop, 1, (int)reconciler->svc->config->reconcile_ms) <= 0)
-        reconciler_run(reconciler->svc);
+    while (poll(&stop, 1, (int)config->reconcile_ms) <= 0) {
+        bool sweep = reel_clock_mono_us() >= next_sweep_us;
+
+        if (sweep)
+            next_sweep_us = reel_clock_mono_us() + sweep_us;
+        reconciler_run(reconciler->svc, sweep);
+    }
     return NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libcommon/core/id.h"
 #include "svc-video/store_rows.h"
 
 #define VIDEO_COLUMNS                                                                              \
@@ -218,15 +219,16 @@ int store_video_list_unknown(const struct store *db, const char *const *ids, siz
 {
     static const char sql[] = "SELECT id FROM unnest($1::uuid[]) AS asked (id)"
                               " WHERE NOT EXISTS (SELECT FROM videos WHERE videos.id = asked.id)";
-    const char *list = "";
+    size_t size = n_ids * (REEL_ID_LEN + 1) + sizeof("{}");
+    char *list = reel_arena_alloc(db->arena, size);
     struct reel_pg_rows rows;
+    size_t len = 0;
 
-    for (size_t i = 0; i < n_ids && list; i++)
-        list = reel_arena_printf(db->arena, "%s%s%s", list, i ? "," : "", ids[i]);
-    if (list)
-        list = reel_arena_printf(db->arena, "{%s}", list);
     if (!list)
         return REEL_RESOURCE_EXHAUSTED;
+    for (size_t i = 0; i < n_ids; i++)
+        len += (size_t)snprintf(list + len, size - len, "%c%s", i ? ',' : '{', ids[i]);
+    snprintf(list + len, size - len, "%s", n_ids ? "}" : "{}");
 
     reel_pg_param params[] = {list};
     int rc = reel_pg_query(db->pg, db->deadline_us, db->arena, sql, REEL_ARRAY_SIZE(params), params,

@@ -49,7 +49,7 @@ int store_video_list_buried(const struct store *db, int64_t age_ms, const char *
 // Removes the rows of a deleted video and of its operations.
 int store_video_purge(const struct store *db, const char *video_id) REEL_MUST_CHECK;
 
-// Those of `ids` that no row has, deleted ones counted as rows.
+// Those of `ids` (valid ones) that no row has, deleted videos counted as rows.
 int store_video_list_unknown(const struct store *db, const char *const *ids, size_t n_ids,
                              const char ***ret_ids, size_t *ret_n) REEL_MUST_CHECK;
 

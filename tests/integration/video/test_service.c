@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,18 @@ static bool file_exists(const struct service *service, const char *key)
 
     snprintf(path, sizeof(path), "%s/%s", service->storage_dir, key);
     return access(path, F_OK) == 0;
+}
+
+static int n_folders(const struct service *service)
+{
+    DIR *dir = opendir(service->storage_dir);
+    int n = 0;
+
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        n += entry->d_name[0] != '.';
+    closedir(dir);
+    return n;
 }
 
 static void put_result(const struct service *service, const char *video_id,
@@ -420,17 +433,27 @@ static void files_without_a_row_go_after_their_time(void **state)
 
     reel_id_new(abandoned);
     put_result(service, abandoned, SERVICE_USER_B, "mp4", "left by a crash");
+    // More than one query's worth of them, and one that is none of ours.
+    for (int i = 0; i < 250; i++) {
+        char more[REEL_ID_SIZE];
+
+        reel_id_new(more);
+        put_result(service, more, SERVICE_USER_B, "mp4", "x");
+    }
+    put_result(service, "not-a-video", SERVICE_USER_B, "mp4", "x");
     service_stop_video(service);
     service_start_video(service);
-    reconciler_run(service->svc);
+    reconciler_run(service->svc, true);
     assert_true(file_exists(service, abandoned));
 
     service_stop_video(service);
     service->config.upload_ttl_ms = 0;
     service_start_video(service);
-    reconciler_run(service->svc);
+    reconciler_run(service->svc, true);
     assert_false(file_exists(service, abandoned));
     assert_true(file_exists(service, living));
+    assert_true(file_exists(service, "not-a-video"));
+    assert_int_equal(n_folders(service), 2);
 }
 
 struct racer {
