@@ -18,6 +18,6 @@ int reconciler_start(struct video_svc *svc, struct reconciler **ret_reconciler) 
 // Stops the thread and frees. NULL is fine.
 void reconciler_stop(struct reconciler *reconciler);
 
-// One round, now, on the calling thread: what the thread does. With `sweep` it also looks through all
-// folders for those of abandoned uploads, which the thread does only now and then.
+// One round, now, on the calling thread: what the thread does. With `sweep` it also looks through
+// all folders for those of abandoned uploads, which the thread does only now and then.
 void reconciler_run(struct video_svc *svc, bool sweep);
