@@ -10,7 +10,7 @@
 enum step chain_run(struct request *req);
 
 // Gives the request its id (a well-formed X-Request-Id, or a new one) and trace context.
-enum step request_id_step(struct request *req);
+void request_id_set(struct request *req);
 
 // Works out who the client is, for the log and the limits.
 enum step client_step(struct request *req);

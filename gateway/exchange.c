@@ -87,6 +87,8 @@ static enum step open_request(struct request *req, const char *method, const cha
     req->query = "";
     note_framing(req);
     conn_enter(req->conn, CONN_BUSY);
+    // Before the guard, so that what it refuses can be asked about too.
+    request_id_set(req);
     enum step step = guard_step(req, version);
     if (step == STEP_NEXT && !split_target(req)) {
         req->reply.close = true;

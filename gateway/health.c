@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gateway's own state: liveness, readiness, services, metrics.
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/endpoints.h"
@@ -41,21 +42,42 @@ static void add_services(struct request *req, struct reel_buf *out)
     reel_buf_addc(out, '}');
 }
 
+// Without Redis limits are this gateway's own: worth knowing, no reason to turn clients away.
+static void add_state_of_all(struct request *req, struct reel_buf *out)
+{
+    add_services(req, out);
+    add_state(out, "rateLimits", limiter_is_shared(req->gw->limiter) ? "shared" : "local");
+}
+
+static enum step not_ready(struct request *req)
+{
+    char away[128] = "";
+    size_t n = 0;
+    for (unsigned i = 0; i < N_UPSTREAMS; i++)
+        if (!reel_channel_is_ready(req->gw->upstreams[i].channel) && n < sizeof(away))
+            n += (size_t)snprintf(away + n, sizeof(away) - n, "%s%s", n > 0 ? ", " : "",
+                                  req->gw->upstreams[i].name);
+    return problem_extended(req, 503, 1, add_state_of_all,
+                            "Not ready: no answer from %s. It is dialled again and again; see that "
+                            "it runs.",
+                            *away ? away : "a service");
+}
+
 static enum step ready_finish(struct request *req)
 {
-    bool draining = atomic_load(&req->gw->draining);
-    bool ready = !draining && gateway_is_ready(req->gw);
     struct reel_buf *out = &req->out;
+    if (atomic_load(&req->gw->draining))
+        return problem_extended(req, 503, 1, add_state_of_all,
+                                "This gateway is shutting down. Use another one, or wait until it "
+                                "is back.");
+    if (!gateway_is_ready(req->gw))
+        return not_ready(req);
     reel_buf_reset(out);
     reel_buf_addc(out, '{');
-    add_state(out, "status", ready ? "ready" : draining ? "draining" : "not ready");
-    add_services(req, out);
-    // Without Redis limits are this gateway's own: worth knowing, no reason to turn clients away.
-    add_state(out, "rateLimits", limiter_is_shared(req->gw->limiter) ? "shared" : "local");
+    add_state(out, "status", "ready");
+    add_state_of_all(req, out);
     reel_buf_addc(out, '}');
-    if (!ready)
-        reply_header(req, "Retry-After", "1");
-    return answer_out(req, ready ? 200 : 503, "application/json");
+    return answer_out(req, 200, "application/json");
 }
 
 static enum step status_finish(struct request *req)

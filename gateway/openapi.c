@@ -9,11 +9,9 @@
 
 #include "gateway/endpoints.h"
 #include "gateway/gateway.h"
+#include "gateway/openapi_problem.h"
 #include "gateway/openapi_schema.h"
-#include "gateway/problem.h"
 #include "libcommon/core/pb.h"
-
-#define PROBLEM_REF "#/components/responses/Problem"
 
 struct document {
     json_t *paths;
@@ -106,6 +104,34 @@ static json_t *binary_schema(void)
     return json_pack("{s:s}", "contentMediaType", "application/octet-stream");
 }
 
+// What the path says already is no part of the body.
+static void remove_path_fields(const struct reel_route *route, json_t *schema)
+{
+    const ProtobufCMessageDescriptor *request = route->method->request;
+    json_t *required = json_object_get(schema, "required");
+    for (unsigned i = 0; i < request->n_fields; i++) {
+        char name[REEL_PB_NAME_SIZE];
+        if (!in_path(route, request->fields[i].name))
+            continue;
+        reel_pb_camel_name(request->fields[i].name, name);
+        json_object_del(json_object_get(schema, "properties"), name);
+        for (size_t k = json_array_size(required); k-- > 0;)
+            if (strcmp(json_string_value(json_array_get(required, k)), name) == 0)
+                json_array_remove(required, k);
+    }
+    if (json_array_size(required) == 0)
+        json_object_del(schema, "required");
+}
+
+static json_t *json_body_of(struct document *doc, const struct reel_route *route)
+{
+    const ProtobufCMessageDescriptor *request = route->method->request;
+    json_t *ref = openapi_message_ref(route->service, doc->schemas, request);
+    remove_path_fields(route, json_object_get(doc->schemas, request->short_name));
+    return json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
+                     ref);
+}
+
 static json_t *body_of(struct document *doc, const struct endpoint *endpoint)
 {
     const struct reel_route *route = endpoint->route;
@@ -115,10 +141,41 @@ static json_t *body_of(struct document *doc, const struct endpoint *endpoint)
                          "video/*", "schema", binary_schema(), "multipart/form-data", "schema",
                          "type", "object", "required", "file", "properties", "file",
                          binary_schema());
-    if (!route || !route->body)
-        return NULL;
-    return json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
-                     openapi_message_ref(route->service, doc->schemas, route->method->request));
+    return route && route->body ? json_body_of(doc, route) : NULL;
+}
+
+// The gateway's own answers: all their members are words, but for the services.
+static json_t *own_schema(const struct endpoint *endpoint)
+{
+    static const struct {
+        const struct endpoint_ops *ops;
+        const char *members[5];
+    } rows[] = {
+        {&health_ops, {"status"}},
+        {&ready_ops, {"status", "services", "rateLimits"}},
+        {&status_ops, {"gateway", "services", "revocations", "rateLimits"}},
+    };
+    json_t *schema = json_pack("{s:s}", "type", "object");
+    json_t *properties = json_object();
+    json_t *required = json_array();
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(rows); i++) {
+        for (const char *const *name = rows[i].members; rows[i].ops == endpoint->ops && *name;
+             name++) {
+            bool is_map = strcmp(*name, "services") == 0;
+            json_object_set_new(properties, *name,
+                                is_map ? json_pack("{s:s, s:o}", "type", "object",
+                                                   "additionalProperties", text_schema())
+                                       : text_schema());
+            json_array_append_new(required, json_string(*name));
+        }
+    }
+    if (json_object_size(properties) > 0) {
+        json_object_set(schema, "properties", properties);
+        json_object_set(schema, "required", required);
+    }
+    json_decref(properties);
+    json_decref(required);
+    return schema;
 }
 
 static json_t *success_content(struct document *doc, const struct endpoint *endpoint)
@@ -134,7 +191,13 @@ static json_t *success_content(struct document *doc, const struct endpoint *endp
         return json_pack("{s:{s:o}}", "text/event-stream", "schema", text_schema());
     if (endpoint->ops == &metrics_ops)
         return json_pack("{s:{s:o}}", "text/plain", "schema", text_schema());
-    return json_pack("{s:{s:{s:s}}}", "application/json", "schema", "type", "object");
+    return json_pack("{s:{s:o}}", "application/json", "schema", own_schema(endpoint));
+}
+
+static json_t *header_of(const char *description)
+{
+    return json_pack("{s:o, s:s, s:b}", "schema", text_schema(), "description", description,
+                     "required", 1);
 }
 
 static json_t *success_of(struct document *doc, const struct endpoint *endpoint)
@@ -142,13 +205,9 @@ static json_t *success_of(struct document *doc, const struct endpoint *endpoint)
     const struct reel_route *route = endpoint->route;
     json_t *headers = json_object();
     if (route && route->location)
-        json_object_set_new(
-            headers, "Location",
-            json_pack("{s:o, s:s}", "schema", text_schema(), "description", "Where to go on."));
+        json_object_set_new(headers, "Location", header_of("Where to go on."));
     if (route && route->cookie != REEL_COOKIE_KEEP)
-        json_object_set_new(headers, "Set-Cookie",
-                            json_pack("{s:o, s:s}", "schema", text_schema(), "description",
-                                      "The session cookie `token`."));
+        json_object_set_new(headers, "Set-Cookie", header_of("The session cookie `token`."));
     json_t *success = json_pack("{s:s, s:o}", "description", endpoint->summary, "content",
                                 success_content(doc, endpoint));
     if (json_object_size(headers) > 0)
@@ -162,7 +221,7 @@ static void add_problem(json_t *responses, unsigned status)
     char key[8];
     snprintf(key, sizeof(key), "%u", status);
     if (status > 0 && !json_object_get(responses, key))
-        json_object_set_new(responses, key, json_pack("{s:s}", "$ref", PROBLEM_REF));
+        json_object_set_new(responses, key, openapi_problem_ref(status));
 }
 
 static bool is_write(const struct endpoint *endpoint)
@@ -187,9 +246,9 @@ static void add_common_problems(json_t *responses, const struct endpoint *endpoi
         {415, has_body},
         {422, calls && endpoint->route->method->request->n_fields > 0},
         {429, endpoint->rate_class != NULL},
-        {500, calls},
+        {500, calls || signed_in},
         {503, calls || signed_in || endpoint->ops == &ready_ops},
-        {504, calls},
+        {504, calls || signed_in},
     };
     for (size_t i = 0; i < REEL_ARRAY_SIZE(rows); i++)
         add_problem(responses, rows[i].applies ? rows[i].status : 0);
@@ -269,28 +328,13 @@ static void add_endpoint(struct document *doc, const struct endpoint *endpoint)
     json_object_set_new(item, verb, operation_of(doc, endpoint, verb));
 }
 
-static json_t *problem_schema(void)
-{
-    json_t *error = json_pack("{s:s, s:{s:o, s:o, s:o}}", "type", "object", "properties", "pointer",
-                              text_schema(), "parameter", text_schema(), "detail", text_schema());
-    return json_pack("{s:s, s:s, s:[s, s, s, s], s:{s:o, s:o, s:{s:s}, s:o, s:o, s:o, s:o, s:{s:s, "
-                     "s:o}}}",
-                     "type", "object", "description", "RFC 9457 problem details.", "required",
-                     "type", "title", "status", "detail", "properties", "type", text_schema(),
-                     "title", text_schema(), "status", "type", "integer", "detail", text_schema(),
-                     "error", text_schema(), "code", text_schema(), "requestId", text_schema(),
-                     "errors", "type", "array", "items", error);
-}
-
 static json_t *components_of(struct document *doc)
 {
-    json_object_set_new(doc->schemas, "Problem", problem_schema());
-    return json_pack(
-        "{s:O, s:{s:{s:s, s:{s:{s:{s:s}}}}}, s:{s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}}}", "schemas",
-        doc->schemas, "responses", "Problem", "description", "What went wrong and what to do.",
-        "content", "application/problem+json", "schema", "$ref", "#/components/schemas/Problem",
-        "securitySchemes", "bearer", "type", "http", "scheme", "bearer", "bearerFormat", "JWT",
-        "cookie", "type", "apiKey", "in", "cookie", "name", "token");
+    json_object_set_new(doc->schemas, "Problem", openapi_problem_schema());
+    return json_pack("{s:O, s:o, s:{s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}}}", "schemas",
+                     doc->schemas, "responses", openapi_problem_responses(), "securitySchemes",
+                     "bearer", "type", "http", "scheme", "bearer", "bearerFormat", "JWT", "cookie",
+                     "type", "apiKey", "in", "cookie", "name", "token");
 }
 
 static json_t *head_of(void)

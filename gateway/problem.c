@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libcommon/core/err.h"
+#include "libcommon/core/pb.h"
 #include "libcommon/json/json.h"
 #include "libcommon/json/pbjson.h"
 #include "libcommon/rpc/channel.h"
@@ -135,6 +136,21 @@ enum step problem_retry(struct request *req, unsigned status, uint32_t retry_aft
     return step;
 }
 
+enum step problem_extended(struct request *req, unsigned status, uint32_t retry_after_s,
+                           void (*add)(struct request *req, struct reel_buf *out), const char *fmt,
+                           ...)
+{
+    struct problem problem = {.status = status, .retry_after_s = retry_after_s};
+    va_list args;
+    va_start(args, fmt);
+    problem.detail = reel_arena_vprintf(&req->arena, fmt, args);
+    va_end(args);
+    if (!problem.detail)
+        problem.detail = "";
+    add(req, begin(req, &problem));
+    return end(req, &problem);
+}
+
 enum step problem_quota(struct request *req, const char *policy, uint32_t retry_after_s)
 {
     struct problem problem = {
@@ -166,13 +182,33 @@ static void add_pointer(struct reel_buf *out, const char *path)
     add_text(out, "pointer", pointer);
 }
 
-static void add_violations(struct reel_buf *out, const struct reel_status *status)
+// Where the client put the field: in the body, or in the path or query.
+static bool is_in_body(const struct request *req, const char *field)
+{
+    const struct reel_route *route = req->endpoint ? req->endpoint->route : NULL;
+    if (!route || (!route->body && route->mode != REEL_HTTP_UPLOAD))
+        return !route;
+    const ProtobufCMessageDescriptor *type = route->method->request;
+    const ProtobufCFieldDescriptor *found = reel_pb_find_field(type, field, strlen(field));
+    for (unsigned i = 0; found && i < req->match.n_params; i++) {
+        const struct router_slice *param = &req->match.params[i].name;
+        if (reel_pb_find_field(type, param->s, param->len) == found)
+            return false;
+    }
+    return true;
+}
+
+static void add_violations(struct request *req, struct reel_buf *out,
+                           const struct reel_status *status)
 {
     reel_json_add_key(out, "errors");
     reel_buf_addc(out, '[');
     for (size_t i = 0; i < status->n_violations; i++) {
         reel_buf_adds(out, i > 0 ? ",{" : "{");
-        add_pointer(out, status->violations[i].field);
+        if (is_in_body(req, status->violations[i].field))
+            add_pointer(out, status->violations[i].field);
+        else
+            add_text(out, "parameter", status->violations[i].field);
         add_text(out, "detail", status->violations[i].description);
         reel_buf_addc(out, '}');
     }
@@ -185,13 +221,15 @@ static const char *default_detail(unsigned status)
     case 401:
         return "Sign in first.";
     case 404:
-        return "There is no such thing.";
+        return "There is no such thing. Check the id.";
     case 503:
         return "The service is not available right now. Try again shortly.";
     case 504:
         return "The service took too long to answer. Try again.";
     default:
-        return status >= 500 ? "Something went wrong on our side." : problem_title(status);
+        return status >= 500 ? "Something went wrong on our side. Try again; if it goes on, report "
+                               "the request id."
+                             : problem_title(status);
     }
 }
 
@@ -219,7 +257,7 @@ enum step problem_from_status(struct request *req, const struct reel_status *sta
         reply_header(req, "WWW-Authenticate", "Bearer realm=\"reelmesh\"");
     struct reel_buf *out = begin(req, &problem);
     if (status->n_violations > 0)
-        add_violations(out, status);
+        add_violations(req, out, status);
     return end(req, &problem);
 }
 

@@ -17,6 +17,11 @@ enum step problem_answer(struct request *req, unsigned status, const char *fmt, 
 enum step problem_retry(struct request *req, unsigned status, uint32_t retry_after_s,
                         const char *fmt, ...) REEL_PRINTF(4, 5);
 
+// As problem_retry, with what `add` writes as further members of the object.
+enum step problem_extended(struct request *req, unsigned status, uint32_t retry_after_s,
+                           void (*add)(struct request *req, struct reel_buf *out), const char *fmt,
+                           ...) REEL_PRINTF(5, 6);
+
 // The answer for a rate limit passed: type quota-exceeded, naming the policy.
 enum step problem_quota(struct request *req, const char *policy, uint32_t retry_after_s);
 

@@ -36,7 +36,7 @@ static const char *new_traceparent(struct request *req)
     return reel_arena_printf(&req->arena, "00-%s-%s-01", trace, span);
 }
 
-enum step request_id_step(struct request *req)
+void request_id_set(struct request *req)
 {
     const char *given = request_header(req, "X-Request-Id");
     const char *trace = request_header(req, "traceparent");
@@ -48,5 +48,4 @@ enum step request_id_step(struct request *req)
         req->id = reel_arena_strdup(&req->arena, id);
     }
     req->traceparent = trace && is_traceparent(trace) ? trace : new_traceparent(req);
-    return STEP_NEXT;
 }

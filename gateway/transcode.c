@@ -80,8 +80,22 @@ static bool is_path_param(const struct request *req, const char *name)
     return false;
 }
 
+// Notes in `seen`, a bit a field, that the query has named a field that takes one value; false when
+// it had done so before, in either spelling.
+static bool is_first_mention(const struct request *req, const char *name, uint64_t *seen)
+{
+    const ProtobufCMessageDescriptor *type = req->endpoint->route->method->request;
+    const ProtobufCFieldDescriptor *field = reel_pb_find_field(type, name, strlen(name));
+    if (!field || field->label == PROTOBUF_C_LABEL_REPEATED)
+        return true;
+    uint64_t bit = UINT64_C(1) << ((size_t)(field - type->fields) % 64);
+    bool first = (*seen & bit) == 0;
+    *seen |= bit;
+    return first;
+}
+
 static enum step set_query_field(struct request *req, ProtobufCMessage *message,
-                                 const struct uri_pair *pair)
+                                 const struct uri_pair *pair, uint64_t *seen)
 {
     size_t name_len, value_len;
     char *name = reel_arena_alloc(&req->arena, pair->name_len + 1);
@@ -92,6 +106,10 @@ static enum step set_query_field(struct request *req, ProtobufCMessage *message,
         !uri_decode(pair->value, pair->value_len, true, value, &value_len) ||
         !reel_utf8_is_text(name, name_len) || !reel_utf8_is_text(value, value_len))
         return problem_answer(req, 400, "The query is not percent-encoded UTF-8.");
+    if (name_len == 0)
+        return problem_answer(req, 400, "The query has a value without a name.");
+    if (!is_first_mention(req, name, seen))
+        return problem_answer(req, 400, "The query gives %s twice; give it once.", name);
     if (is_path_param(req, name))
         return problem_answer(req, 400, "The parameter %s belongs into the path.", name);
     return set_field(req, message, name, value);
@@ -101,12 +119,13 @@ static enum step set_query_fields(struct request *req, ProtobufCMessage *message
 {
     const char *cursor = req->query;
     struct uri_pair pair;
+    uint64_t seen = 0;
     while (uri_query_next(&cursor, &pair)) {
         if (req->endpoint->route->body)
             return problem_answer(req, 400,
                                   "This route takes its fields in the body, not in the "
                                   "query.");
-        enum step step = set_query_field(req, message, &pair);
+        enum step step = set_query_field(req, message, &pair, &seen);
         if (step != STEP_NEXT)
             return step;
     }

@@ -181,10 +181,14 @@ static int make_filter(struct reel_call *call, const Job__ListHistoryRequest *re
                               "state must be waiting, delayed, active, completed, failed or "
                               "cancelled.");
     }
-    if ((req->cursor[0] != '\0' && !reel_id_is_valid(req->cursor)) ||
-        (req->video_id[0] != '\0' && !reel_id_is_valid(req->video_id)))
-        return reel_call_fail(call, REEL_INVALID_ARGUMENT,
-                              "cursor must be a nextCursor of this list, videoId an id.");
+    if (req->cursor[0] != '\0' && !reel_id_is_valid(req->cursor)) {
+        reel_call_violation(call, "cursor", "must be the nextCursor of an earlier answer");
+        return reel_call_fail(call, REEL_INVALID_ARGUMENT, "The cursor is not one of this list.");
+    }
+    if (req->video_id[0] != '\0' && !reel_id_is_valid(req->video_id)) {
+        reel_call_violation(call, "videoId", "must be the id of a video");
+        return reel_call_fail(call, REEL_INVALID_ARGUMENT, "videoId must be the id of a video.");
+    }
     ret_filter->state = req->state[0] != '\0' ? req->state : NULL;
     ret_filter->before = req->cursor[0] != '\0' ? req->cursor : NULL;
     ret_filter->video_id = req->video_id[0] != '\0' ? req->video_id : NULL;
