@@ -157,6 +157,9 @@ static void each_revocation_is_told_once(void **state)
         logout(s, &login);
         n += read_round(stream, last);
     }
+    // Heartbeats from before may still be on their way.
+    for (int64_t until = reel_deadline_in_us(20000000); n < 3 && !reel_deadline_passed(until);)
+        n += read_round(stream, last);
     for (int i = 0; i < 4; i++)
         n += read_round(stream, last);
     assert_int_equal(n, 3);
