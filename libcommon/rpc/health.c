@@ -53,14 +53,17 @@ static int handle_watch(struct health_svc *svc, struct reel_call *call,
     Health__HealthCheckResponse state = HEALTH__HEALTH_CHECK_RESPONSE__INIT;
     health_status known = STATUS(UNKNOWN);
     int rc = REEL_OK;
+    bool draining;
 
     do {
+        // Before the state, so that the last one told is the last one.
+        draining = reel_call_draining(call);
         state.status = is_known(server, req->service) ? status_of(server) : STATUS(SERVICE_UNKNOWN);
         if (state.status != known)
             rc = reel_call_send(call, &state.base);
         known = state.status;
-    } while (rc == REEL_OK && !reel_call_draining(call) && reel_call_wait(call, watch_interval_us));
-    if (rc == REEL_OK && reel_call_draining(call))
+    } while (rc == REEL_OK && !draining && reel_call_wait(call, watch_interval_us));
+    if (rc == REEL_OK && draining)
         return reel_call_fail(call, REEL_UNAVAILABLE, "the service is going away; watch again");
     return rc == REEL_OK ? REEL_CANCELLED : rc;
 }
