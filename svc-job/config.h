@@ -6,6 +6,10 @@
 #include <stdint.h>
 
 #include "libcommon/core/base.h"
+#include "libcommon/rpc/server.h"
+
+// The services that may call; indexes into peers.
+enum { JOB_PEER_GATEWAY, JOB_PEER_VIDEO, JOB_PEER_TOOL, JOB_N_PEERS };
 
 struct job_config {
     const char *log_level;
@@ -14,12 +18,7 @@ struct job_config {
     const char *database_url;
     const char *redis_url;
     const char *storage_dir;
-    const char *key_gateway;
-    const char *key_gateway_previous;
-    const char *key_video;
-    const char *key_video_previous;
-    const char *key_tool;
-    const char *key_tool_previous;
+    struct reel_peer_key peers[JOB_N_PEERS];
     const char *queue_prefix;
     const char *queue_name;
     int64_t workers;         // active jobs in the whole fleet

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "libcommon/core/clock.h"
@@ -12,6 +11,7 @@
 #include "libcommon/obs/log.h"
 #include "libcommon/rpc/bus.h"
 #include "libcommon/rpc/server.h"
+#include "libcommon/svc/settings.h"
 #include "libcommon/svc/svc.h"
 #include "proto/job.reel.h"
 #include "svc-job/handlers.h"
@@ -21,8 +21,6 @@
 
 enum {
     CHECK_US = 1000 * 1000,
-    URLS_MAX = 8,
-    URLS_BYTES = 1024,
     INSPECTIONS_PER_CPU = 2,
     REDIS_TIMEOUT_MS = 2000,
     // Beside the slots: dispatcher, keeper, reconciler, handlers.
@@ -75,19 +73,6 @@ static int open_stores(struct job_svc *svc)
     if (rc == REEL_OK)
         rc = feed_open(svc->env.pg, svc->publisher, &svc->env.feed);
     return rc;
-}
-
-// Splits the comma-separated URLs in place.
-static size_t split_urls(char *text, const char *urls[URLS_MAX])
-{
-    size_t n = 0;
-    char *rest = text;
-
-    for (char *url = strsep(&rest, ","); url != NULL && n < URLS_MAX; url = strsep(&rest, ",")) {
-        if (url[0] != '\0')
-            urls[n++] = url;
-    }
-    return n;
 }
 
 static int start_workers(struct job_svc *svc)
@@ -169,22 +154,17 @@ void job_svc_drain(void *arg)
 static int serve(struct job_svc *svc)
 {
     const struct job_config *config = svc->config;
-    char text[URLS_BYTES];
-    const char *urls[URLS_MAX];
-    const struct reel_peer_key peers[] = {
-        {"gateway", config->key_gateway, config->key_gateway_previous, true},
-        {"video", config->key_video, config->key_video_previous, true},
-        {"tool", config->key_tool, config->key_tool_previous, true},
-    };
+    struct reel_settings_urls listen;
     struct reel_server *server = NULL;
 
-    snprintf(text, sizeof(text), "%s", config->listen);
+    if (reel_settings_urls_init(&listen, config->listen) != REEL_OK)
+        return 1;
     const struct reel_server_config server_config = {
         .service = "job",
-        .urls = urls,
-        .n_urls = split_urls(text, urls),
-        .peers = peers,
-        .n_peers = REEL_ARRAY_SIZE(peers),
+        .urls = listen.urls,
+        .n_urls = listen.n,
+        .peers = config->peers,
+        .n_peers = JOB_N_PEERS,
     };
     int status = reel_server_new(&server_config, &server) == REEL_OK ? 0 : 1;
     if (status == 0) {
@@ -198,6 +178,7 @@ static int serve(struct job_svc *svc)
         });
     }
     reel_server_free(server);
+    reel_settings_urls_fini(&listen);
     return status;
 }
 

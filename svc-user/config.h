@@ -6,6 +6,10 @@
 #include <stdint.h>
 
 #include "libcommon/core/base.h"
+#include "libcommon/rpc/server.h"
+
+// The services that may call; indexes into peers.
+enum { USER_PEER_GATEWAY, USER_PEER_TOOL, USER_N_PEERS };
 
 struct user_config {
     const char *log_level;
@@ -13,10 +17,7 @@ struct user_config {
     const char *database_url;
     const char *keys_dir;
     const char *key; // own API key
-    const char *key_gateway;
-    const char *key_gateway_previous;
-    const char *key_tool;
-    const char *key_tool_previous;
+    struct reel_peer_key peers[USER_N_PEERS];
     int64_t access_ttl_s;
     int64_t session_ttl_s;   // since the last refresh
     int64_t signing_delay_s; // before a new signing key is used

@@ -2,7 +2,6 @@
 #include "svc-user/svc.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "libcommon/core/clock.h"
 #include "svc-user/handlers.h"
@@ -22,22 +21,11 @@ enum {
 
 static int open_server(struct user_svc *svc)
 {
-    const struct user_config *config = svc->config;
-    char *rest = svc->listen_urls;
-    size_t n_urls = 0;
-
-    while (rest && n_urls < USER_MAX_LISTEN_URLS)
-        svc->urls[n_urls++] = strsep(&rest, ",");
-    svc->peers[0] =
-        (struct reel_peer_key){"gateway", config->key_gateway, config->key_gateway_previous, true};
-    svc->peers[1] =
-        (struct reel_peer_key){"tool", config->key_tool, config->key_tool_previous, true};
-
     struct reel_server_config server = {
         .service = "user",
-        .urls = svc->urls,
-        .n_urls = n_urls,
-        .peers = svc->peers,
+        .urls = svc->listen.urls,
+        .n_urls = svc->listen.n,
+        .peers = svc->config->peers,
         .n_peers = USER_N_PEERS,
         .workers = WORKERS,
     };
@@ -76,8 +64,9 @@ int user_svc_new(const struct user_config *config, struct user_svc **ret_svc)
     if (!svc)
         return -ENOMEM;
     svc->config = config;
-    svc->listen_urls = strdup(config->listen);
-    int rc = svc->listen_urls ? open_all(svc) : -ENOMEM;
+    int rc = reel_settings_urls_init(&svc->listen, config->listen);
+    if (rc == REEL_OK)
+        rc = open_all(svc);
     if (rc != REEL_OK) {
         user_svc_free(svc);
         return rc;
@@ -98,7 +87,7 @@ void user_svc_free(struct user_svc *svc)
     keys_close(svc->keys);
     lookup_free(svc->lookup);
     reel_pg_free(svc->pg);
-    free(svc->listen_urls);
+    reel_settings_urls_fini(&svc->listen);
     free(svc);
 }
 

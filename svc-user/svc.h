@@ -7,6 +7,7 @@
 #include "libcommon/core/base.h"
 #include "libcommon/pg/pg.h"
 #include "libcommon/rpc/server.h"
+#include "libcommon/svc/settings.h"
 #include "svc-user/config.h"
 
 struct hasher;
@@ -15,13 +16,9 @@ struct keys;
 struct lookup;
 struct throttle;
 
-enum { USER_MAX_LISTEN_URLS = 8, USER_N_PEERS = 2 };
-
 struct user_svc {
     const struct user_config *config;
-    char *listen_urls; // cut up by `urls`
-    const char *urls[USER_MAX_LISTEN_URLS];
-    struct reel_peer_key peers[USER_N_PEERS];
+    struct reel_settings_urls listen;
     struct reel_pg *pg;
     struct lookup *lookup;
     struct hasher *hasher;

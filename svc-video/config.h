@@ -6,6 +6,10 @@
 #include <stdint.h>
 
 #include "libcommon/core/base.h"
+#include "libcommon/rpc/server.h"
+
+// The services that may call; indexes into peers.
+enum { VIDEO_PEER_GATEWAY, VIDEO_PEER_TOOL, VIDEO_N_PEERS };
 
 struct video_config {
     const char *log_level;
@@ -15,10 +19,7 @@ struct video_config {
     const char *database_url;
     const char *storage_dir;
     const char *key; // own API key
-    const char *key_gateway;
-    const char *key_gateway_previous;
-    const char *key_tool;
-    const char *key_tool_previous;
+    struct reel_peer_key peers[VIDEO_N_PEERS];
     int64_t max_upload_bytes;
     int64_t reserve_bytes; // that uploads leave free on the disk
     int64_t upload_ttl_ms; // after which files without a row are removed

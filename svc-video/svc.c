@@ -2,7 +2,6 @@
 #include "svc-video/svc.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "libcommon/core/clock.h"
 #include "svc-video/events.h"
@@ -13,22 +12,11 @@ enum { READY_TIMEOUT_US = 500 * 1000 };
 
 static int open_server(struct video_svc *svc)
 {
-    const struct video_config *config = svc->config;
-    char *rest = svc->listen_urls;
-    size_t n_urls = 0;
-
-    while (rest && n_urls < VIDEO_MAX_LISTEN_URLS)
-        svc->urls[n_urls++] = strsep(&rest, ",");
-    svc->peers[0] =
-        (struct reel_peer_key){"gateway", config->key_gateway, config->key_gateway_previous, true};
-    svc->peers[1] =
-        (struct reel_peer_key){"tool", config->key_tool, config->key_tool_previous, true};
-
     struct reel_server_config server = {
         .service = "video",
-        .urls = svc->urls,
-        .n_urls = n_urls,
-        .peers = svc->peers,
+        .urls = svc->listen.urls,
+        .n_urls = svc->listen.n,
+        .peers = svc->config->peers,
         .n_peers = VIDEO_N_PEERS,
     };
     int rc = reel_server_new(&server, &svc->server);
@@ -67,8 +55,9 @@ int video_svc_new(const struct video_config *config, struct video_svc **ret_svc)
     if (!svc)
         return -ENOMEM;
     svc->config = config;
-    svc->listen_urls = strdup(config->listen);
-    rc = svc->listen_urls ? open_all(svc) : -ENOMEM;
+    rc = reel_settings_urls_init(&svc->listen, config->listen);
+    if (rc == REEL_OK)
+        rc = open_all(svc);
     if (rc != REEL_OK) {
         video_svc_free(svc);
         return rc;
@@ -87,7 +76,7 @@ void video_svc_free(struct video_svc *svc)
     reel_channel_close(svc->jobs);
     reel_pg_free(svc->pg);
     reel_storage_free(svc->storage);
-    free(svc->listen_urls);
+    reel_settings_urls_fini(&svc->listen);
     free(svc);
 }
 

@@ -7,18 +7,15 @@
 #include "libcommon/rpc/channel.h"
 #include "libcommon/rpc/server.h"
 #include "libcommon/storage/storage.h"
+#include "libcommon/svc/settings.h"
 #include "svc-video/config.h"
 
 struct events;
 struct reconciler;
 
-enum { VIDEO_MAX_LISTEN_URLS = 8, VIDEO_N_PEERS = 2 };
-
 struct video_svc {
     const struct video_config *config;
-    char *listen_urls; // cut up by `urls`
-    const char *urls[VIDEO_MAX_LISTEN_URLS];
-    struct reel_peer_key peers[VIDEO_N_PEERS];
+    struct reel_settings_urls listen;
     struct reel_pg *pg;
     struct reel_storage *storage;
     struct reel_channel *jobs;

@@ -122,7 +122,7 @@ static bool is_known_variable(const struct loader *l, const char *name, size_t l
 
 static void refuse_unknown_variables(struct loader *l)
 {
-    for (char **e = environ; *e; e++) {
+    for (char **e = environ; e && *e; e++) {
         size_t len = strcspn(*e, "=");
 
         if (strncmp(*e, env_prefix, sizeof(env_prefix) - 1) != 0 || is_known_variable(l, *e, len))
