@@ -227,7 +227,8 @@ size_t transcode_metadata(const struct request *req,
         metadata[n++] = (struct reel_metadata){"reel-user-id", req->user_id};
     if (req->session_id)
         metadata[n++] = (struct reel_metadata){"reel-session-id", req->session_id};
-    if (req->endpoint->route->method->access == REEL_ACCESS_PUBLIC)
+    // Not by the route, which the endpoints of the gateway itself have none of.
+    if (req->endpoint->access == REEL_ACCESS_PUBLIC)
         metadata[n++] = (struct reel_metadata){"reel-client-address", req->client};
     return n;
 }
