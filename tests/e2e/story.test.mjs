@@ -306,6 +306,22 @@ function schemaOf(api, operation) {
   return Object.keys(propertiesOf(api, operation)).join(' ');
 }
 
+test('an event stream that comes back is sent what it missed', async () => {
+  const bob = await newUser(stack.url);
+  const video = await upload('short.mp4', bob);
+  const { id } = await make('/api/videos/resize', { videoId: video.videoId, width: 32, height: 24 }, bob);
+  const ended = (event) => event.type === 'job.completed' && event.data.jobId === id;
+  const whole = await EventStream.open(bob, '0');
+  const first = (await whole.until(ended, 5000)).filter((event) => event.data.jobId === id);
+  whole.close();
+  assert.deepEqual(first.map((event) => event.type), ['job.created', 'job.started', 'job.completed']);
+  const rest = await EventStream.open(bob, first[0].id);
+  const missed = await rest.until(ended, 5000);
+  rest.close();
+  assert.deepEqual(missed.map((event) => event.id), first.slice(1).map((event) => event.id));
+  assert.deepEqual(stack.exits, []);
+});
+
 test('a stranger hears nothing of it on the event stream', async () => {
   const mallory = await newUser(stack.url);
   const theirs = await EventStream.open(mallory);
