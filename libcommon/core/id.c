@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-
-#include "libcommon/core/clock.h"
+#include <time.h>
 
 static void random_bytes(void *buf, size_t n)
 {
@@ -19,12 +18,17 @@ static void random_bytes(void *buf, size_t n)
 void reel_id_new(char ret_id[REEL_ID_SIZE])
 {
     uint8_t b[16];
-    uint64_t ms = (uint64_t)reel_clock_wall_us() / 1000;
+    struct timespec now;
 
     random_bytes(b, sizeof(b));
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    // The next 12 bits are the fraction of the millisecond (RFC 9562, 6.2, method 3).
+    uint32_t fraction = (uint32_t)((uint64_t)now.tv_nsec % 1000000 * 4096 / 1000000);
     for (int i = 0; i < 6; i++)
         b[i] = (uint8_t)(ms >> (8 * (5 - i)));
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x70);
+    b[6] = (uint8_t)(0x70 | fraction >> 8);
+    b[7] = (uint8_t)fraction;
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
     snprintf(ret_id, REEL_ID_SIZE,
              "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Identifiers: UUIDv7 (RFC 9562, section 5.7), sortable by the millisecond of their making.
+// Identifiers: UUIDv7 (RFC 9562, section 5.7), sortable by the quarter microsecond of their making.
 #pragma once
 
 #include <stdbool.h>
