@@ -128,8 +128,9 @@ test('a stream both ways answers each message', () => withClient(async (client) 
 }));
 
 test('a client that overdraws its credit is told', () => withClient(async (client) => {
-  const call = client.start('/echo.EchoService/Chat');
-  await client.greeting;
+  // Split reads one message and no more, so that nothing is given back.
+  const call = client.start('/echo.EchoService/Split');
+  await call.send(encode('SplitRequest', { count: 1000000, chunk_bytes: 1000 }));
   const chunk = encode('Chunk', { data: Buffer.alloc(100000) });
   for (let i = 0; i < 100; i++) client.put({ kind: Kind.DATA, call_id: call.id, payload: chunk });
   assert.equal((await call.response).code, 8);

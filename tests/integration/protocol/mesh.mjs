@@ -117,6 +117,10 @@ export class MeshClient {
     this.version = version;
     this.sp = new SpSocket(url, 0x30, 0x31);
     this.sp.onMessage = (content) => this.receive(unpack(content));
+    this.sp.socket.on('close', () => {
+      for (const call of this.calls.values())
+        call.onResponse({ code: 14, message: 'the connection was lost', violations: [] });
+    });
     this.received = 0;
     this.confirmed = 0;
     this.sent = 0;
@@ -137,11 +141,18 @@ export class MeshClient {
     this.flush();
   }
 
-  // Everything that waits leaves together, if the window is open.
+  // What waits leaves together, if the window is open and the message stays within its limit.
   flush() {
-    if (this.outbox.length === 0 || this.sent - this.acked >= 32) return;
-    this.sendPacket(this.outbox.splice(0));
-    this.sent += 1;
+    while (this.outbox.length > 0 && this.sent - this.acked < 32) {
+      const size = (frame) => (frame.payload?.length ?? 0) + 200;
+      let n = 1;
+      for (let bytes = size(this.outbox[0]); n < this.outbox.length; n += 1) {
+        bytes += size(this.outbox[n]);
+        if (bytes > 1000000) break;
+      }
+      this.sendPacket(this.outbox.splice(0, n));
+      this.sent += 1;
+    }
   }
 
   sendPacket(frames) {
