@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "tools/protoc-gen-reelmesh/emit.h"
+#include "tools/protoc-gen-reelmesh/limits.h"
 #include "tools/protoc-gen-reelmesh/names.h"
 
 static void emit_flag(struct reel_buf *out, const char *name, bool value)
@@ -31,12 +32,7 @@ static void emit_field(struct plugin *plugin, const struct schema_message *messa
         reel_arena_printf(plugin->arena, "%s.%s", message->full_name + 1, field->name);
     const Reel__FieldRule *rule = options_field(plugin, where, field->options);
 
-    if (rule->min > rule->max)
-        plugin_error(plugin, "%s: min %" PRId64 " is above max %" PRId64, where, rule->min,
-                     rule->max);
-    if (rule->max_length != 0 && rule->min_length > rule->max_length)
-        plugin_error(plugin, "%s: min_length %u is above max_length %u", where, rule->min_length,
-                     rule->max_length);
+    limits_check(plugin, where, field, rule);
     reel_buf_addf(out, "    {.field = \"%s\"", field->name);
     emit_flag(out, "required", rule->required);
     emit_flag(out, "uuid", rule->uuid);

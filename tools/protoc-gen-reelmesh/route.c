@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "tools/protoc-gen-reelmesh/names.h"
+
 static bool read_pattern(const Google__Api__HttpRule *http, struct model_route *route)
 {
     switch (http->pattern_case) {
@@ -32,12 +34,17 @@ static void check_field(struct plugin *plugin, const struct schema *schema, cons
 {
     const Google__Protobuf__FieldDescriptorProto *field = schema_field(schema, message, name);
 
-    if (field == NULL)
-        plugin_error(plugin, "%s: {%s} is no field of %s", where, name, message->full_name + 1);
-    else if (field->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED ||
-             field->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE)
+    if (field == NULL) {
+        const char *snake = names_lower(plugin->arena, name);
+        bool meant = schema_field(schema, message, snake) != NULL;
+
+        plugin_error(plugin, "%s: {%s} is no field of %s%s%s", where, name, message->full_name + 1,
+                     meant ? "; write it as the proto does: " : "", meant ? snake : "");
+    } else if (field->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REPEATED ||
+               field->type == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_MESSAGE) {
         plugin_error(plugin, "%s: {%s} of %s must be a single number, string or enum", where, name,
                      message->full_name + 1);
+    }
 }
 
 // Checks every {field} of `text`; a variable fills its whole segment.

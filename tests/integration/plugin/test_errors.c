@@ -24,18 +24,26 @@ static const char preamble[] = "syntax = \"proto3\";\n"
                                "package bad;\n"
                                "import \"google/api/annotations.proto\";\n"
                                "import \"google/protobuf/descriptor.proto\";\n"
+                               "import \"google/protobuf/wrappers.proto\";\n"
                                "import \"reel/options.proto\";\n"
                                "message Request { string id = 1; repeated string many = 2; }\n"
                                "message Answer { string id = 1; }\n";
 
 #define RPC(options)  "rpc Get(Request) returns (Answer) { " options " }\n"
 #define HTTP(binding) "option (google.api.http) = { " binding " };"
-#define RULE(rule)    "option (reel.method) = { " rule " };"
+#define OTHER(field, rule)                                                                         \
+    "rpc Get(Other) returns (Answer);", "message Other { " field " [(reel.field) = { " rule " }];" \
+                                        " }"
+#define RULE(rule) "option (reel.method) = { " rule " };"
 
 static const struct bad_proto protos[] = {
     {"fine", RPC(HTTP("get: \"/a/{id}\"")), "", NULL},
     {"variable_is_no_field", RPC(HTTP("get: \"/a/{nope}\"")), "",
      "bad.Bad.Get: {nope} is no field of bad.Request"},
+    {"variable_in_json_spelling",
+     "rpc Get(Other) returns (Answer) { " HTTP("get: \"/a/{videoId}\"") " }",
+     "message Other { string video_id = 1; }",
+     "{videoId} is no field of bad.Other; write it as the proto does: video_id"},
     {"variable_is_repeated", RPC(HTTP("get: \"/a/{many}\"")), "",
      "bad.Bad.Get: {many} of bad.Request must be a single"},
     {"variable_with_a_pattern", RPC(HTTP("get: \"/a/{id=x/*}\"")), "",
@@ -83,6 +91,27 @@ static const struct bad_proto protos[] = {
     {"min_above_max", "rpc Get(Other) returns (Answer);",
      "message Other { int32 n = 1 [(reel.field) = { min: 3 max: 2 }]; }",
      "bad.Other.n: min 3 is above max 2"},
+    {"min_without_max", OTHER("int32 n = 1", "min: 3"), "min 3 is above max 0; give a max as well"},
+    {"min_length_above_max_length", OTHER("string s = 1", "min_length: 3 max_length: 2"),
+     "bad.Other.s: min_length 3 is above max_length 2"},
+    {"length_of_a_number", OTHER("int32 n = 1", "max_length: 9"),
+     "bad.Other.n: min_length or max_length is for strings and bytes; this field is a number, "
+     "which takes min and max"},
+    {"length_of_a_wrapped_number", OTHER("google.protobuf.Int32Value n = 1", "max_length: 9"),
+     "bad.Other.n: min_length or max_length is for strings and bytes"},
+    {"range_of_a_string", OTHER("string s = 1", "max: 9"),
+     "bad.Other.s: min or max is for numbers; this field is a string, which takes min_length and "
+     "max_length"},
+    {"range_of_a_message", OTHER("Answer a = 1", "min: 1 max: 9"),
+     "bad.Other.a: min or max is for numbers; this field is neither text nor a number"},
+    {"form_of_bytes", OTHER("bytes b = 1", "uuid: true"),
+     "bad.Other.b: uuid, email, one_of or pattern is for strings; this field is bytes"},
+    {"items_of_a_single_field", OTHER("string s = 1", "max_items: 9"),
+     "bad.Other.s: max_items is for repeated fields"},
+    {"limits_that_fit",
+     OTHER("google.protobuf.StringValue s = 1", "min_length: 1 max_length: 9 pattern: \"a-z\""),
+     NULL},
+    {"limits_of_items", OTHER("repeated int64 n = 1", "min: -1 max: 9 max_items: 3"), NULL},
 };
 
 static void write_proto(const char *dir, const struct bad_proto *proto)
