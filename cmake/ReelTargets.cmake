@@ -25,14 +25,15 @@ function(reel_program name)
 endfunction()
 
 # reel_tests(label DEPS...): every test_*.c of the current folder is a cmocka program and a ctest
-# entry "<label>.<module>". A file that needs a server starts its own, on a free port.
+# entry "<label>.<module>". A file that needs a server starts its own, on a free port. The program,
+# build/<preset>/bin/<label>_test_<module>, runs a part of its tests with TEST_ONLY='<pattern>'.
 function(reel_tests label)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.c)
     foreach(source ${sources})
         get_filename_component(name ${source} NAME_WE)
         string(REGEX REPLACE "^test_" "" module ${name})
         string(REPLACE "/" "_" target "${label}_${name}")
-        reel_program(${target} ${source} LIBS ${ARGN} cmocka)
+        reel_program(${target} ${source} $<TARGET_OBJECTS:reel_test_only> LIBS ${ARGN} cmocka)
         add_test(NAME ${label}.${module} COMMAND ${target})
         set_tests_properties(${label}.${module} PROPERTIES LABELS ${label} TIMEOUT 120)
         if(REEL_SANITIZE STREQUAL "thread")
