@@ -31,9 +31,11 @@ function largeClip(dir, bytes) {
   return file;
 }
 
-// Samples the resident set of every service until `work` is done; answers the growth of each.
-async function watch(stack, work) {
-  const idle = Object.fromEntries(SERVICES.map((name) => [name, rss(stack.pid(name))]));
+const residentSets = (stack) => Object.fromEntries(SERVICES.map((name) => [name, rss(stack.pid(name))]));
+
+// Samples the resident set of every service until `work` is done; answers the growth of each above
+// `idle`, in KiB.
+async function watch(stack, idle, work) {
   const peak = { ...idle };
   const timer = setInterval(() => {
     for (const name of SERVICES) peak[name] = Math.max(peak[name], rss(stack.pid(name)));
@@ -52,9 +54,10 @@ test(`${BYTES} bytes up and down in constant memory`, { timeout: 900000 }, async
   const user = await newUser(stack.url);
   const file = largeClip(stack.dir, BYTES);
   const auth = ['-H', `Authorization: Bearer ${user.token}`];
+  const idle = residentSets(stack); // one for both ways: what an upload leaves behind counts
   let video;
 
-  const up = await watch(stack, async () => {
+  const up = await watch(stack, idle, async () => {
     const { stdout } = await run('curl', ['-sS', '--fail-with-body', '-X', 'POST', '-T', file, '-H', 'filename: large.mp4', ...auth, `${stack.url}/api/videos/upload`]);
     video = JSON.parse(stdout);
   });
@@ -62,7 +65,7 @@ test(`${BYTES} bytes up and down in constant memory`, { timeout: 900000 }, async
   t.diagnostic(`upload: growth in KiB ${JSON.stringify(up)}`);
 
   const asset = `${stack.url}/api/videos/asset?videoId=${video.videoId}&type=original`;
-  const down = await watch(stack, async () => {
+  const down = await watch(stack, idle, async () => {
     await run('curl', ['-sS', '--fail', '-o', '/dev/null', '-r', '1024-', ...auth, asset]);
   });
   t.diagnostic(`ranged download: growth in KiB ${JSON.stringify(down)}`);
