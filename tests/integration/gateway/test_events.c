@@ -130,17 +130,17 @@ static void a_lost_event_is_read_back(void **state)
 static void a_client_that_returns_misses_nothing(void **state)
 {
     (void)state;
-    char header[64], id[32];
+    char header[64], id[64];
     int64_t seen = next_seq - 1;
     event(false);
     event(false);
     snprintf(header, sizeof(header), "Last-Event-ID: %d\r\n", (int)seen);
     struct listener listener = listen_from(header);
-    snprintf(id, sizeof(id), "\nid: %d\n", (int)next_seq - 1);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
     assert_true(await(&listener, id));
     await_live(&listener);
     event(false);
-    snprintf(id, sizeof(id), "\nid: %d\n", (int)next_seq - 1);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
     assert_true(await(&listener, id));
     assert_int_equal(count(&listener, "event: job.started"), 3);
     close(listener.fd);
