@@ -115,13 +115,13 @@ static void events_reach_their_owner_alone(void **state)
 static void a_lost_event_is_read_back(void **state)
 {
     (void)state;
-    char id[32];
+    char id[64];
     struct listener listener = listen_from("");
     await_live(&listener);
     event(true);
     event(true);
     event(false);
-    snprintf(id, sizeof(id), "\nid: %d\n", (int)next_seq - 1);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
     assert_true(await(&listener, id));
     assert_int_equal(count(&listener, "event: job.started"), 3);
     close(listener.fd);
