@@ -155,7 +155,8 @@ main() {
     # From here on, Ctrl-C is how a good run ends.
     trap 'exit 0' INT TERM HUP
     touch "$STACK_DIR/log/run.log"
-    tail -n 0 -q -F "$STACK_DIR"/log/{run,gateway,user,video,job}.log 2>/dev/null 9>&- &
+    # --pid: it ends with this script, also when that is killed.
+    tail --pid=$$ -n 0 -q -F "$STACK_DIR"/log/{run,gateway,user,video,job}.log 2>/dev/null 9>&- &
     follower=$!
     supervise
 }

@@ -133,6 +133,7 @@ it_starts_after_a_kill_of_the_script_alone() {
     wait "$run" 2>/dev/null || true
     start
     [ -z "$(process_start_time "$gateway")" ] || fail "the old gateway still runs"
+    [ "$(pgrep -fc "tail .*$work/var/log")" = 1 ] || fail "the old run still follows the logs"
     stop
 }
 
