@@ -90,6 +90,7 @@ const hasJsonBody = (key) => operation(key).requestBody?.content['application/js
 const documented = (status) => [...api.operations.keys()].filter((key) => api.statuses(key).includes(String(status)));
 
 function request(key, overrides = {}) {
+  assert.ok(requests[key], `${key} has no request here: give it one in \`requests\``);
   const [, template] = key.split(' ');
   const base = { target: template, ...requests[key](), ...overrides };
   return { ...base, headers: { ...base.headers, ...overrides.headers } };
