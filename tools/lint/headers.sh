@@ -7,8 +7,14 @@ build=${REEL_BUILD_DIR:-build/dev}
 status=0
 
 compiles_alone() {
-    gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only -I. -I"$build/gen" -x c - \
-        <<<"#include \"$1\"" || echo "$1: does not compile alone"
+    local output
+    output=$(gcc -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -fsyntax-only -I. -I"$build/gen" \
+        -x c - 2>&1 <<<"#include \"$1\"") && return
+    if grep -qE 'fatal error: .*\.(reel|pb-c|gen)\.h: No such file' <<<"$output"; then
+        echo "$1: needs a generated header that is not in $build/gen; make build first"
+    else
+        printf '%s\n%s: does not compile alone\n' "$output" "$1"
+    fi
 }
 export -f compiles_alone
 export build
