@@ -309,3 +309,40 @@ size_t fixture_rss_bytes(void)
     fclose(statm);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
+
+static void on_done(void *arg, const struct reel_status *status, const uint8_t *payload,
+                    size_t payload_len)
+{
+    struct fixture_outcome *outcome = arg;
+
+    (void)payload;
+    (void)payload_len;
+    outcome->code = status->code;
+    outcome->retry_after_ms = status->retry_after_ms;
+    snprintf(outcome->message, sizeof(outcome->message), "%s", status->message);
+    atomic_fetch_add(&outcome->done, 1);
+}
+
+struct reel_client_call *fixture_start_call(struct reel_channel *channel, unsigned method,
+                                            const struct reel_call_options *options,
+                                            const ProtobufCMessage *request,
+                                            struct fixture_outcome *outcome)
+{
+    uint8_t packed[256];
+    size_t len = protobuf_c_message_pack(request, packed);
+    struct reel_client_call *call;
+
+    reel_channel_start(channel, &echo_service.methods[method], options, packed, len, on_done,
+                       outcome, &call);
+    return call;
+}
+
+struct reel_client_call *fixture_start_work(struct reel_channel *channel, uint32_t sleep_ms,
+                                            struct fixture_outcome *outcome)
+{
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+
+    request.sleep_ms = sleep_ms;
+    request.until_cancelled = sleep_ms == 0;
+    return fixture_start_call(channel, ECHO_SERVICE_WORK, NULL, &request.base, outcome);
+}

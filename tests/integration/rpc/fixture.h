@@ -58,3 +58,22 @@ bool fixture_wait(atomic_uint *counter, unsigned value, unsigned ms);
 
 // The process's resident memory.
 size_t fixture_rss_bytes(void);
+
+// How an asynchronous call ended; `done` counts how often its callback came.
+struct fixture_outcome {
+    atomic_uint done;
+    int code;
+    char message[256];
+    uint32_t retry_after_ms;
+};
+
+// Starts a call of the echo service, by its index. The outcome must live until it is done; the
+// caller drops the reference.
+struct reel_client_call *fixture_start_call(struct reel_channel *channel, unsigned method,
+                                            const struct reel_call_options *options,
+                                            const ProtobufCMessage *request,
+                                            struct fixture_outcome *outcome);
+
+// Starts Work, which sleeps for so long; 0: until it is cancelled.
+struct reel_client_call *fixture_start_work(struct reel_channel *channel, uint32_t sleep_ms,
+                                            struct fixture_outcome *outcome);

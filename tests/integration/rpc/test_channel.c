@@ -15,58 +15,15 @@
 #include "libcommon/core/clock.h"
 #include "tests/integration/rpc/fixture.h"
 
-struct outcome {
-    atomic_uint done;
-    int code;
-    char message[256];
-    uint32_t retry_after_ms;
-};
-
-static void on_done(void *arg, const struct reel_status *status, const uint8_t *payload,
-                    size_t payload_len)
-{
-    struct outcome *outcome = arg;
-
-    (void)payload;
-    (void)payload_len;
-    outcome->code = status->code;
-    outcome->retry_after_ms = status->retry_after_ms;
-    snprintf(outcome->message, sizeof(outcome->message), "%s", status->message);
-    atomic_fetch_add(&outcome->done, 1);
-}
-
-static struct reel_client_call *start(struct reel_channel *channel, unsigned method,
-                                      const struct reel_call_options *options,
-                                      const ProtobufCMessage *request, struct outcome *outcome)
-{
-    uint8_t packed[256];
-    size_t len = protobuf_c_message_pack(request, packed);
-    struct reel_client_call *call;
-
-    reel_channel_start(channel, &echo_service.methods[method], options, packed, len, on_done,
-                       outcome, &call);
-    return call;
-}
-
-static struct reel_client_call *start_work(struct reel_channel *channel, uint32_t sleep_ms,
-                                           struct outcome *outcome)
-{
-    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
-
-    request.sleep_ms = sleep_ms;
-    request.until_cancelled = sleep_ms == 0;
-    return start(channel, ECHO_SERVICE_WORK, NULL, &request.base, outcome);
-}
-
 static void no_server_fails_fast_and_says_where(void **state)
 {
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
     char url[160];
 
     (void)state;
     fixture_ipc_url(url, sizeof(url));
     struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
-    struct reel_client_call *call = start_work(channel, 1, &outcome);
+    struct reel_client_call *call = fixture_start_work(channel, 1, &outcome);
     assert_true(fixture_wait(&outcome.done, 1, 5000));
     assert_int_equal(outcome.code, REEL_UNAVAILABLE);
     assert_non_null(strstr(outcome.message, url));
@@ -79,7 +36,7 @@ static void no_server_fails_fast_and_says_where(void **state)
 
 static void waiting_for_ready_waits(void **state)
 {
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
     struct fixture fixture;
     struct reel_call_options options = {.wait_for_ready = true};
     Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
@@ -90,7 +47,7 @@ static void waiting_for_ready_waits(void **state)
     struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
     assert_int_equal(fixture_echo(channel, 1), REEL_UNAVAILABLE);
     struct reel_client_call *call =
-        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
+        fixture_start_call(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
     fixture_start(&fixture, NULL, url);
     assert_true(fixture_wait(&outcome.done, 1, 5000));
     assert_int_equal(outcome.code, REEL_OK);
@@ -101,7 +58,7 @@ static void waiting_for_ready_waits(void **state)
 
 static void waiting_for_ready_ends_at_the_deadline(void **state)
 {
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
     Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
     char url[160];
 
@@ -111,7 +68,7 @@ static void waiting_for_ready_ends_at_the_deadline(void **state)
     struct reel_call_options options = {.wait_for_ready = true,
                                         .deadline_us = reel_deadline_in_us(100 * 1000)};
     struct reel_client_call *call =
-        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
+        fixture_start_call(channel, ECHO_SERVICE_WORK, &options, &request.base, &outcome);
     assert_true(fixture_wait(&outcome.done, 1, 5000));
     assert_int_equal(outcome.code, REEL_DEADLINE_EXCEEDED);
     reel_client_call_unref(call);
@@ -121,7 +78,7 @@ static void waiting_for_ready_ends_at_the_deadline(void **state)
 static void a_lost_server_fails_what_is_pending(void **state)
 {
     struct fixture fixture;
-    struct outcome outcomes[8];
+    struct fixture_outcome outcomes[8];
     struct reel_client_call *calls[8];
     char url[160];
 
@@ -131,7 +88,7 @@ static void a_lost_server_fails_what_is_pending(void **state)
     fixture_start(&fixture, NULL, url);
     struct reel_channel *channel = fixture_connect(&fixture);
     for (unsigned i = 0; i < 8; i++)
-        calls[i] = start_work(channel, 0, &outcomes[i]);
+        calls[i] = fixture_start_work(channel, 0, &outcomes[i]);
     assert_true(fixture_wait(&fixture.svc.started, 8, 5000));
     fixture_stop(&fixture);
     for (unsigned i = 0; i < 8; i++) {

@@ -51,49 +51,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-struct outcome {
-    atomic_uint done;
-    int code;
-    char message[256];
-    uint32_t retry_after_ms;
-};
-
-static void on_done(void *arg, const struct reel_status *status, const uint8_t *payload,
-                    size_t payload_len)
-{
-    struct outcome *outcome = arg;
-
-    (void)payload;
-    (void)payload_len;
-    outcome->code = status->code;
-    outcome->retry_after_ms = status->retry_after_ms;
-    snprintf(outcome->message, sizeof(outcome->message), "%s", status->message);
-    atomic_fetch_add(&outcome->done, 1);
-}
-
-static struct reel_client_call *start(struct reel_channel *channel, unsigned method,
-                                      const struct reel_call_options *options,
-                                      const ProtobufCMessage *request, struct outcome *outcome)
-{
-    uint8_t packed[256];
-    size_t len = protobuf_c_message_pack(request, packed);
-    struct reel_client_call *call;
-
-    reel_channel_start(channel, &echo_service.methods[method], options, packed, len, on_done,
-                       outcome, &call);
-    return call;
-}
-
-static struct reel_client_call *start_work(struct reel_channel *channel, uint32_t sleep_ms,
-                                           struct outcome *outcome)
-{
-    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
-
-    request.sleep_ms = sleep_ms;
-    request.until_cancelled = sleep_ms == 0;
-    return start(channel, ECHO_SERVICE_WORK, NULL, &request.base, outcome);
-}
-
 static int relay(struct context *context, int64_t timeout_us, Echo__WorkRequest *work,
                  Echo__WorkResponse **ret_response, struct reel_status *status)
 {
@@ -147,19 +104,19 @@ static void an_expired_call_is_not_sent(void **state)
 static void a_call_that_expires_in_the_queue_never_starts(void **state)
 {
     struct fixture fixture;
-    struct outcome busy = {0};
-    struct outcome late = {0};
+    struct fixture_outcome busy = {0};
+    struct fixture_outcome late = {0};
     Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
     struct reel_call_options options;
 
     (void)state;
     fixture_start(&fixture, &(struct reel_server_config){.workers = 1}, NULL);
     struct reel_channel *channel = fixture_connect(&fixture);
-    struct reel_client_call *first = start_work(channel, 300, &busy);
+    struct reel_client_call *first = fixture_start_work(channel, 300, &busy);
     assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
     options = (struct reel_call_options){.deadline_us = reel_deadline_in_us(50 * 1000)};
     struct reel_client_call *second =
-        start(channel, ECHO_SERVICE_WORK, &options, &request.base, &late);
+        fixture_start_call(channel, ECHO_SERVICE_WORK, &options, &request.base, &late);
     assert_true(fixture_wait(&late.done, 1, 5000));
     assert_int_equal(late.code, REEL_DEADLINE_EXCEEDED);
     assert_true(fixture_wait(&busy.done, 1, 5000));
@@ -175,7 +132,7 @@ static void a_call_that_expires_in_the_queue_never_starts(void **state)
 static void a_full_queue_refuses_with_a_hint(void **state)
 {
     struct fixture fixture;
-    struct outcome outcomes[4];
+    struct fixture_outcome outcomes[4];
     struct reel_client_call *calls[4];
     unsigned refused = 0;
 
@@ -184,7 +141,7 @@ static void a_full_queue_refuses_with_a_hint(void **state)
     fixture_start(&fixture, &(struct reel_server_config){.workers = 1, .max_queued = 1}, NULL);
     struct reel_channel *channel = fixture_connect(&fixture);
     for (unsigned i = 0; i < 4; i++)
-        calls[i] = start_work(channel, 100, &outcomes[i]);
+        calls[i] = fixture_start_work(channel, 100, &outcomes[i]);
     for (unsigned i = 0; i < 4; i++) {
         assert_true(fixture_wait(&outcomes[i].done, 1, 5000));
         refused += outcomes[i].code == REEL_RESOURCE_EXHAUSTED && outcomes[i].retry_after_ms > 0;
@@ -198,7 +155,7 @@ static void a_full_queue_refuses_with_a_hint(void **state)
 static void cancelling_reaches_the_grandchild_in_time(void **state)
 {
     struct context *context = *state;
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
     Echo__WorkRequest work = ECHO__WORK_REQUEST__INIT;
     Echo__RelayRequest request = ECHO__RELAY_REQUEST__INIT;
 
@@ -206,7 +163,7 @@ static void cancelling_reaches_the_grandchild_in_time(void **state)
     request.hops = 2;
     request.work = &work;
     struct reel_client_call *call =
-        start(context->channel, ECHO_SERVICE_RELAY, NULL, &request.base, &outcome);
+        fixture_start_call(context->channel, ECHO_SERVICE_RELAY, NULL, &request.base, &outcome);
     assert_true(fixture_wait(&context->third.svc.started, 1, 5000));
     int64_t at_us = reel_clock_mono_us();
     reel_client_call_cancel(call);
@@ -223,7 +180,7 @@ static void cancelling_reaches_the_grandchild_in_time(void **state)
 static void a_lost_caller_cancels_the_grandchild(void **state)
 {
     struct context *context = *state;
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
     Echo__WorkRequest work = ECHO__WORK_REQUEST__INIT;
     Echo__RelayRequest request = ECHO__RELAY_REQUEST__INIT;
     struct reel_channel *channel = fixture_connect(&context->first);
@@ -232,7 +189,7 @@ static void a_lost_caller_cancels_the_grandchild(void **state)
     request.hops = 2;
     request.work = &work;
     struct reel_client_call *call =
-        start(channel, ECHO_SERVICE_RELAY, NULL, &request.base, &outcome);
+        fixture_start_call(channel, ECHO_SERVICE_RELAY, NULL, &request.base, &outcome);
     assert_true(fixture_wait(&context->third.svc.started, 1, 5000));
     reel_client_call_unref(call);
     reel_channel_close(channel);
@@ -246,8 +203,8 @@ static void a_cancel_that_is_early_or_late_is_harmless(void **state)
     struct context *context = *state;
 
     for (int i = 0; i < 200; i++) {
-        struct outcome outcome = {0};
-        struct reel_client_call *call = start_work(context->channel, 1, &outcome);
+        struct fixture_outcome outcome = {0};
+        struct reel_client_call *call = fixture_start_work(context->channel, 1, &outcome);
 
         if (i % 2)
             (void)fixture_wait(&outcome.done, 1, 2);

@@ -14,53 +14,10 @@
 #include "libcommon/core/clock.h"
 #include "tests/integration/rpc/fixture.h"
 
-struct outcome {
-    atomic_uint done;
-    int code;
-    char message[256];
-    uint32_t retry_after_ms;
-};
-
-static void on_done(void *arg, const struct reel_status *status, const uint8_t *payload,
-                    size_t payload_len)
-{
-    struct outcome *outcome = arg;
-
-    (void)payload;
-    (void)payload_len;
-    outcome->code = status->code;
-    outcome->retry_after_ms = status->retry_after_ms;
-    snprintf(outcome->message, sizeof(outcome->message), "%s", status->message);
-    atomic_fetch_add(&outcome->done, 1);
-}
-
-static struct reel_client_call *start(struct reel_channel *channel, unsigned method,
-                                      const struct reel_call_options *options,
-                                      const ProtobufCMessage *request, struct outcome *outcome)
-{
-    uint8_t packed[256];
-    size_t len = protobuf_c_message_pack(request, packed);
-    struct reel_client_call *call;
-
-    reel_channel_start(channel, &echo_service.methods[method], options, packed, len, on_done,
-                       outcome, &call);
-    return call;
-}
-
-static struct reel_client_call *start_work(struct reel_channel *channel, uint32_t sleep_ms,
-                                           struct outcome *outcome)
-{
-    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
-
-    request.sleep_ms = sleep_ms;
-    request.until_cancelled = sleep_ms == 0;
-    return start(channel, ECHO_SERVICE_WORK, NULL, &request.base, outcome);
-}
-
 static void a_drain_finishes_what_runs_and_refuses_what_comes(void **state)
 {
     struct fixture fixture;
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
     Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
     Echo__WorkResponse *response;
     struct reel_status status;
@@ -70,7 +27,7 @@ static void a_drain_finishes_what_runs_and_refuses_what_comes(void **state)
     reel_arena_init(&arena, 1 << 20);
     fixture_start(&fixture, NULL, NULL);
     struct reel_channel *channel = fixture_connect(&fixture);
-    struct reel_client_call *call = start_work(channel, 300, &outcome);
+    struct reel_client_call *call = fixture_start_work(channel, 300, &outcome);
     assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
     assert_true(reel_server_drain(fixture.server, 5 * 1000000));
     // Drained means that the client has the answer, so it is here or in its hands.
@@ -87,12 +44,12 @@ static void a_drain_finishes_what_runs_and_refuses_what_comes(void **state)
 static void a_drain_is_bounded(void **state)
 {
     struct fixture fixture;
-    struct outcome outcome = {0};
+    struct fixture_outcome outcome = {0};
 
     (void)state;
     fixture_start(&fixture, NULL, NULL);
     struct reel_channel *channel = fixture_connect(&fixture);
-    struct reel_client_call *call = start_work(channel, 0, &outcome);
+    struct reel_client_call *call = fixture_start_work(channel, 0, &outcome);
     assert_true(fixture_wait(&fixture.svc.started, 1, 5000));
     assert_false(reel_server_drain(fixture.server, 100 * 1000));
     fixture_stop(&fixture);
