@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libcommon/core/secret.h"
 #include "libcommon/rpc/server_internal.h"
 
 // A cooked client has one request in flight for each of its contexts; beyond this many the raw
@@ -290,19 +291,6 @@ static void reply_status(struct reel_session *session, const struct reel_return_
     reel_session_reply(session, address, &frame);
 }
 
-// Compares in a time that depends on the length of what was sent, not on what is right.
-static bool key_is(struct reel_slice shown, const char *key)
-{
-    uint8_t differs = 0;
-
-    if (!key || key[0] == '\0')
-        return false;
-    size_t len = strlen(key);
-    for (size_t i = 0; i < shown.len; i++)
-        differs |= (uint8_t)(shown.data[i] ^ (uint8_t)key[i % len]);
-    return differs == 0 && shown.len == len;
-}
-
 static const struct reel_peer_key *authenticate(const struct reel_server *server,
                                                 struct reel_slice service, struct reel_slice key)
 {
@@ -311,8 +299,8 @@ static const struct reel_peer_key *authenticate(const struct reel_server *server
 
         if (!reel_slice_is(service, peer->service))
             continue;
-        bool now = key_is(key, peer->key);
-        bool before = key_is(key, peer->previous_key);
+        bool now = reel_secret_matches(peer->key, key.data, key.len);
+        bool before = reel_secret_matches(peer->previous_key, key.data, key.len);
         return now || before ? peer : NULL;
     }
     return NULL;
