@@ -12,8 +12,7 @@
 #include "gateway/endpoints.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
-#include "gateway/rpc.h"
-#include "gateway/transcode.h"
+#include "gateway/proxy.h"
 #include "libcommon/core/err.h"
 #include "libcommon/storage/storage.h"
 #include "proto/video.reel.h"
@@ -137,22 +136,10 @@ static enum step answer_asset(struct request *req, const Video__Asset *asset)
 
 static enum step finish(struct request *req)
 {
-    struct rpc_wait *wait = req->state;
-    if (!wait) {
-        ProtobufCMessage *message = NULL;
-        enum step step = transcode_request(req, &message);
-        if (step != STEP_NEXT)
-            return step;
-        wait = rpc_start(req, req->endpoint->route->method, message);
-        if (!wait)
-            return problem_retry(req, 503, 1, "The gateway is out of memory. Try again shortly.");
-        req->state = wait;
-    }
-    if (rpc_wait_step(wait) == STEP_WAIT)
-        return STEP_WAIT;
-    req->state = NULL;
-    if (wait->status.code != REEL_OK)
-        return problem_from_status(req, &wait->status);
+    struct rpc_wait *wait = NULL;
+    enum step step = proxy_call(req, &wait);
+    if (step != STEP_NEXT)
+        return step;
     Video__Asset *asset =
         video__asset__unpack(reel_arena_pb(&req->arena), wait->payload_len, wait->payload);
     if (!asset)
