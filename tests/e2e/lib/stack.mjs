@@ -6,7 +6,7 @@
 //   await stack.kill('video');  await stack.start('video');
 //   await stack.stop();
 //
-// REEL_BUILD names the build to test (default build/dev).
+// `options.build`, or else REEL_BUILD, names the build to test (default build/dev).
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -188,7 +188,7 @@ class Stack {
 // Starts everything and waits until it is ready. `options.env` adds settings for every program or,
 // by name (`options.user`, ...), for one.
 export async function startStack(options = {}) {
-  const build = path.resolve(root, process.env.REEL_BUILD ?? 'build/dev');
+  const build = path.resolve(root, options.build ?? process.env.REEL_BUILD ?? 'build/dev');
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'reelstack.'));
   fs.chmodSync(dir, 0o711); // the servers' own users must be able to enter
   fs.mkdirSync(path.join(dir, 'log'), { recursive: true });
