@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "libcommon/core/config.h"
+#include "libcommon/svc/settings.h"
 
 #define STRING(name_, field_, default_, help_)                                                     \
     {                                                                                              \
@@ -18,7 +19,7 @@
     }
 
 static const struct reel_config_item items[] = {
-    STRING("REEL_LOG_LEVEL", log_level, "info", "debug, info, warn or error"),
+    REEL_SETTINGS_LOG_LEVEL(struct gateway_config, log_level),
     STRING("REEL_GATEWAY_HOST", host, "0.0.0.0", "address to listen on"),
     NUMBER("REEL_GATEWAY_PORT", port, "3000", 0, 65535, "", "TCP port; 0 takes a free one"),
     STRING("REEL_USER_URL", user_url, "tcp://127.0.0.1:3001", "where the user service listens"),

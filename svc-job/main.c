@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // reel-job: the queue, its workers and the record of every job.
 #include <stdio.h>
-#include <string.h>
 
 #include "libcommon/core/err.h"
 #include "libcommon/obs/log.h"
@@ -22,10 +21,7 @@ int main(int argc, char **argv)
     }
     reel_svc_init();
     int rc = job_config_load(argc, argv, &config);
-    if (rc == REEL_OK && !reel_log_level_parse(config.log_level, &level)) {
-        fprintf(stderr, "reel-job: REEL_LOG_LEVEL must be debug, info, warn or error\n");
-        rc = REEL_INVALID_ARGUMENT;
-    }
+    reel_log_level_parse(config.log_level, &level);
     reel_log_init("job", level);
     int status = rc == REEL_CANCELLED ? 0 : 2;
     if (rc == REEL_OK)

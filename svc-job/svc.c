@@ -157,7 +157,7 @@ static int serve(struct job_svc *svc)
     struct reel_settings_urls listen;
     struct reel_server *server = NULL;
 
-    if (reel_settings_urls_init(&listen, config->listen) != REEL_OK)
+    if (reel_settings_urls_init(&listen, "REEL_JOB_LISTEN", config->listen) != REEL_OK)
         return 1;
     const struct reel_server_config server_config = {
         .service = "job",

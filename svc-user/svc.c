@@ -64,7 +64,7 @@ int user_svc_new(const struct user_config *config, struct user_svc **ret_svc)
     if (!svc)
         return -ENOMEM;
     svc->config = config;
-    int rc = reel_settings_urls_init(&svc->listen, config->listen);
+    int rc = reel_settings_urls_init(&svc->listen, "REEL_USER_LISTEN", config->listen);
     if (rc == REEL_OK)
         rc = open_all(svc);
     if (rc != REEL_OK) {

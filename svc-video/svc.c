@@ -55,7 +55,7 @@ int video_svc_new(const struct video_config *config, struct video_svc **ret_svc)
     if (!svc)
         return -ENOMEM;
     svc->config = config;
-    rc = reel_settings_urls_init(&svc->listen, config->listen);
+    rc = reel_settings_urls_init(&svc->listen, "REEL_VIDEO_LISTEN", config->listen);
     if (rc == REEL_OK)
         rc = open_all(svc);
     if (rc != REEL_OK) {

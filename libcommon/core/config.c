@@ -96,11 +96,37 @@ static void set_bool(struct loader *l, const struct reel_config_item *item, cons
     complain(l, item, value, "true or false (yes/no, on/off, 1/0)");
 }
 
+static bool is_listed(const char *list, const char *value)
+{
+    size_t len = strlen(value);
+
+    for (const char *s = list; *s; s += strspn(s, ", ")) {
+        size_t word_len = strcspn(s, ",");
+
+        if (word_len == len && memcmp(s, value, len) == 0)
+            return true;
+        s += word_len;
+    }
+    return false;
+}
+
+static void set_string(struct loader *l, const struct reel_config_item *item, const char *value)
+{
+    char allowed[128];
+
+    if (!item->allowed || is_listed(item->allowed, value)) {
+        *(const char **)field_of(item, l->settings) = value;
+        return;
+    }
+    snprintf(allowed, sizeof(allowed), "one of %s", item->allowed);
+    complain(l, item, value, allowed);
+}
+
 static void set(struct loader *l, const struct reel_config_item *item, const char *value)
 {
     switch (item->type) {
     case REEL_CONFIG_STRING:
-        *(const char **)field_of(item, l->settings) = value;
+        set_string(l, item, value);
         break;
     case REEL_CONFIG_INT:
         set_int(l, item, value);
@@ -208,6 +234,8 @@ static void print_help(const struct loader *l, const char *purpose)
             printf(" %s", item->unit);
         if (item->type == REEL_CONFIG_INT && has_range(item))
             printf("; from %" PRId64 " to %" PRId64, item->min, item->max);
+        if (item->allowed)
+            printf("; one of %s", item->allowed);
         putchar('\n');
     }
     printf("  --help\n      show this\n");
@@ -321,6 +349,8 @@ void reel_config_markdown(FILE *out, const struct reel_config_item *items, size_
         if (item->type == REEL_CONFIG_INT && has_range(item))
             fprintf(out, "%" PRId64 " to %" PRId64 "%s%s", item->min, item->max,
                     *item->unit ? " " : "", item->unit);
+        if (item->allowed)
+            fprintf(out, "%s", item->allowed);
         fprintf(out, " | %s |\n", item->help);
     }
 }

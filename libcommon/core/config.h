@@ -26,9 +26,10 @@ struct reel_config_item {
     const char *default_text; // NULL: must be set
     int64_t min;
     int64_t max;
-    const char *unit; // "ms", "bytes", ... or ""
-    const char *help; // one line
-    bool secret;      // shown as *** in the dump, never logged
+    const char *unit;    // "ms", "bytes", ... or ""
+    const char *help;    // one line
+    const char *allowed; // of a string: the only words it may be, "one, two, three"; NULL: any text
+    bool secret;         // shown as *** in the dump, never logged
 };
 
 // Fills `settings` (a struct whose fields the items' offsets name) from defaults, environment and

@@ -11,11 +11,12 @@
 #include "libcommon/core/config.h"
 #include "libcommon/rpc/server.h"
 
-// Fills a const char *.
+// Fills a const char * that reel_log_level_parse knows.
 #define REEL_SETTINGS_LOG_LEVEL(type_, field_)                                                     \
     {                                                                                              \
         .name = "REEL_LOG_LEVEL", .type = REEL_CONFIG_STRING, .offset = offsetof(type_, field_),   \
-        .default_text = "info", .help = "lowest level written: debug, info, warn or error"         \
+        .default_text = "info", .help = "lowest level of log lines written",                       \
+        .allowed = "debug, info, warn, error"                                                      \
     }
 
 // Fills a const char *, for reel_settings_urls_init.
@@ -69,10 +70,11 @@ struct reel_settings_urls {
     size_t n;
 };
 
-// Takes a copy of `listen` apart at its commas; what is empty is left out, as is what follows the
-// first REEL_SETTINGS_URLS_MAX. REEL_INVALID_ARGUMENT when there is no URL, -ENOMEM; then nothing
-// needs to be freed. One thread.
-int reel_settings_urls_init(struct reel_settings_urls *urls, const char *listen) REEL_MUST_CHECK;
+// Takes a copy of `listen`, the value of the setting `name`, apart at its commas; what is empty is
+// left out. REEL_INVALID_ARGUMENT, said in the log with the setting's name, when there is no URL or
+// more than REEL_SETTINGS_URLS_MAX; -ENOMEM. Then nothing needs to be freed. One thread.
+int reel_settings_urls_init(struct reel_settings_urls *urls, const char *name,
+                            const char *listen) REEL_MUST_CHECK;
 
 // Frees what reel_settings_urls_init took; one of all zeros is fine. One thread.
 void reel_settings_urls_fini(struct reel_settings_urls *urls);

@@ -14,6 +14,7 @@ struct settings {
     int64_t any;
     bool verbose;
     const char *url;
+    const char *mode;
 };
 
 static const struct reel_config_item items[] = {
@@ -49,6 +50,12 @@ static const struct reel_config_item items[] = {
      .unit = "",
      .help = "where the database is",
      .secret = true},
+    {.name = "REEL_TEST_MODE",
+     .type = REEL_CONFIG_STRING,
+     .offset = offsetof(struct settings, mode),
+     .default_text = "slow",
+     .help = "how to go",
+     .allowed = "slow, fast, faster"},
 };
 
 static struct settings settings;
@@ -179,6 +186,28 @@ static void bad_numbers_are_refused_by_name_value_and_range(void **state)
     }
 }
 
+static void words_that_are_not_allowed_are_refused_with_those_that_are(void **state)
+{
+    static const char *const good[] = {"slow", "fast", "faster"};
+    static const char *const bad[] = {"",      "slo",        "slowe", "SLOW", " slow",
+                                      "fast,", "slow, fast", ",",     ", "};
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(good); i++) {
+        const char *const args[] = {"--test-mode", good[i], NULL};
+
+        assert_int_equal(load(args, false), REEL_OK);
+        assert_string_equal(settings.mode, good[i]);
+    }
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(bad); i++) {
+        const char *const args[] = {"--test-mode", bad[i], NULL};
+
+        assert_int_equal(load(args, false), REEL_INVALID_ARGUMENT);
+        assert_non_null(strstr(said, "REEL_TEST_MODE"));
+        assert_non_null(strstr(said, "must be one of slow, fast, faster"));
+    }
+}
+
 static void every_mistake_is_named_at_once(void **state)
 {
     (void)state;
@@ -235,7 +264,7 @@ static void a_secret_is_never_shown(void **state)
     reel_config_dump(stdout, items, REEL_ARRAY_SIZE(items), &settings);
     REEL_AUTO(reel_freep) char *dump = capture_end(&c);
     assert_string_equal(dump, "REEL_TEST_HOST=127.0.0.1\nREEL_TEST_PORT=3000\nREEL_TEST_ANY=-5\n"
-                              "REEL_TEST_VERBOSE=false\nDATABASE_URL=***\n");
+                              "REEL_TEST_VERBOSE=false\nDATABASE_URL=***\nREEL_TEST_MODE=slow\n");
 }
 
 static void help_lists_every_setting(void **state)
@@ -254,6 +283,7 @@ static void help_lists_every_setting(void **state)
     }
     assert_non_null(strstr(help, "--test-port, REEL_TEST_PORT\n      port to bind\n"
                                  "      default: 3000; from 1 to 65535\n"));
+    assert_non_null(strstr(help, "default: slow; one of slow, fast, faster\n"));
     assert_non_null(strstr(help, "default: (must be set)"));
     assert_null(strstr(help, "s3cret"));
 }
@@ -278,6 +308,8 @@ static void markdown_has_a_row_for_every_setting(void **state)
     assert_non_null(
         strstr(text, "| REEL_TEST_PORT | --test-port | integer | `3000` | 1 to 65535 | port to "
                      "bind |\n"));
+    assert_non_null(strstr(text, "| REEL_TEST_MODE | --test-mode | string | `slow` | slow, fast, "
+                                 "faster | how to go |\n"));
     assert_non_null(strstr(text, "| DATABASE_URL | --database-url | string | must be set |  | "));
 }
 
@@ -298,6 +330,7 @@ int main(void)
         cmocka_unit_test_setup(booleans_have_four_spellings, clean),
         cmocka_unit_test_setup(the_edges_of_a_range_belong_to_it, clean),
         cmocka_unit_test_setup(bad_numbers_are_refused_by_name_value_and_range, clean),
+        cmocka_unit_test_setup(words_that_are_not_allowed_are_refused_with_those_that_are, clean),
         cmocka_unit_test_setup(every_mistake_is_named_at_once, clean),
         cmocka_unit_test_setup(foreign_variables_are_left_alone, clean),
         cmocka_unit_test_setup(a_flag_without_its_value_is_refused, clean),

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "libcommon/core/err.h"
+#include "libcommon/obs/log.h"
+#include "tests/lib/capture.h"
 #include "tests/lib/cmocka.h"
 
 struct settings {
@@ -126,7 +128,7 @@ static void urls_are_taken_apart(void **state)
     char listen[] = ",tcp://127.0.0.1:1,,ipc:///x,";
 
     (void)state;
-    assert_int_equal(reel_settings_urls_init(&urls, listen), REEL_OK);
+    assert_int_equal(reel_settings_urls_init(&urls, "X", listen), REEL_OK);
     memset(listen, '?', sizeof(listen) - 1);
     assert_int_equal(urls.n, 2);
     assert_string_equal(urls.urls[0], "tcp://127.0.0.1:1");
@@ -135,17 +137,66 @@ static void urls_are_taken_apart(void **state)
     reel_settings_urls_fini(&urls);
 }
 
-static void no_url_is_refused_and_more_than_fit_are_left_out(void **state)
+static void eight_urls_fit(void **state)
 {
     struct reel_settings_urls urls;
 
     (void)state;
-    assert_int_equal(reel_settings_urls_init(&urls, ""), REEL_INVALID_ARGUMENT);
-    assert_int_equal(reel_settings_urls_init(&urls, ",,"), REEL_INVALID_ARGUMENT);
-    assert_int_equal(reel_settings_urls_init(&urls, "1,2,3,4,5,6,7,8,9,10"), REEL_OK);
+    assert_int_equal(reel_settings_urls_init(&urls, "X", "1,2,3,4,5,6,7,8,"), REEL_OK);
     assert_int_equal(urls.n, REEL_SETTINGS_URLS_MAX);
     assert_string_equal(urls.urls[REEL_SETTINGS_URLS_MAX - 1], "8");
     reel_settings_urls_fini(&urls);
+}
+
+static void a_list_without_urls_or_with_too_many_is_refused_by_name(void **state)
+{
+    static const char *const lists[] = {"", ",,", "1,2,3,4,5,6,7,8,9", "1,2,3,4,5,6,7,8,,9,10"};
+    struct reel_settings_urls urls;
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(lists); i++) {
+        struct capture c = capture_begin(STDERR_FILENO);
+        int rc = reel_settings_urls_init(&urls, "REEL_SAMPLE_LISTEN", lists[i]);
+        REEL_AUTO(reel_freep) char *said = capture_end(&c);
+
+        assert_int_equal(rc, REEL_INVALID_ARGUMENT);
+        assert_non_null(strstr(said, "\"setting\":\"REEL_SAMPLE_LISTEN\""));
+        assert_non_null(strstr(said, "1 to 8 URLs"));
+    }
+}
+
+static void every_log_level_that_is_allowed_is_known(void **state)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(levels); i++) {
+        struct settings s = {0};
+        enum reel_log_level level;
+        const char *argv[] = {"test", "--database-url=d", "--log-level", levels[i], NULL};
+
+        assert_int_equal(load(&s, argv), REEL_OK);
+        assert_true(reel_log_level_parse(s.log_level, &level));
+        assert_int_equal(level, i);
+    }
+}
+
+static void any_other_log_level_is_refused(void **state)
+{
+    static const char *const levels[] = {"", "DEBUG", "warning", "loud", "debug, info"};
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(levels); i++) {
+        struct settings s = {0};
+        const char *argv[] = {"test", "--database-url=d", "--log-level", levels[i], NULL};
+        struct capture c = capture_begin(STDERR_FILENO);
+        int rc = load(&s, argv);
+        REEL_AUTO(reel_freep) char *said = capture_end(&c);
+
+        assert_int_equal(rc, REEL_INVALID_ARGUMENT);
+        assert_non_null(strstr(said, "REEL_LOG_LEVEL"));
+        assert_non_null(strstr(said, "one of debug, info, warn, error"));
+    }
 }
 
 int main(void)
@@ -156,7 +207,10 @@ int main(void)
         cmocka_unit_test(a_missing_database_and_a_long_grace_are_refused),
         cmocka_unit_test(keys_and_database_are_never_shown),
         cmocka_unit_test(urls_are_taken_apart),
-        cmocka_unit_test(no_url_is_refused_and_more_than_fit_are_left_out),
+        cmocka_unit_test(eight_urls_fit),
+        cmocka_unit_test(a_list_without_urls_or_with_too_many_is_refused_by_name),
+        cmocka_unit_test(every_log_level_that_is_allowed_is_known),
+        cmocka_unit_test(any_other_log_level_is_refused),
     };
 
     // Settings that are set outside, known to the rows or not, would be read or refused.
