@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Everything that must hold: gates, builds, unit and integration tests, sanitizers, fuzzing, the
-# end-to-end and kill tests. One line a test; the last line is "N passed, N failed".
+# end-to-end and kill tests. One line a test; the last line is "N passed, N failed". What a failed
+# test printed, and what the services of its stack logged, is kept in build/test-logs/<stage>/.
 # Usage: scripts/test.sh [--no-setup] [stage...]   stages: dev lint clang asan tsan fuzz e2e chaos
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -19,6 +20,7 @@ TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/rt.XXXXXX")
 chmod 711 "$TMPDIR"
 export TMPDIR
 results=$TMPDIR/results
+logs=build/test-logs
 touch "$results"
 trap 'rm -rf "$TMPDIR"' EXIT
 trap 'exit 130' INT
@@ -44,7 +46,8 @@ build() {
         return
     }
     grep -E '^FAILED|error' "$log" | head -n 60
-    note "FAILED $1 build (all of it: $log)"
+    cp "$log" "$logs/$stage/build.log"
+    note "FAILED $1 build"
     return 1
 }
 
@@ -53,7 +56,7 @@ run_ctest() {
     # A program that never answers is ended by ctest's own limit; this bounds ctest.
     timeout 1800 tests/lib/with-services.sh \
         ctest --test-dir "build/$1" -V --schedule-random -j "$(nproc)" 2>&1 |
-        awk -v stage="$1" -f scripts/lib/ctest-lines.awk | keep
+        awk -v stage="$1" -v folder="$logs/$1" -f scripts/lib/ctest-lines.awk | keep
     [ "${PIPESTATUS[0]}" != 124 ] || note "FAILED $1 ctest: not done after 30 minutes"
 }
 
@@ -74,7 +77,8 @@ run_fuzz() {
             note "ok fuzz $name: $(grep -oE '^Done [0-9]+ runs' "$log" | tail -1)"
         else
             tail -n 30 "$log"
-            note "FAILED fuzz $name (all of it: $log)"
+            cp "$log" "$logs/fuzz/"
+            note "FAILED fuzz $name"
         fi
     done
 }
@@ -89,7 +93,7 @@ run_node() {
         [ -d "$package/node_modules" ] || npm ci --prefix "$package" --silent --no-audit --no-fund ||
             note "FAILED $1 npm ci in $package"
     done < <(find "$2" -name package-lock.json -not -path '*/node_modules/*')
-    TEST_STAGE=$1 timeout 1800 node --test --test-concurrency=1 \
+    TEST_STAGE=$1 TEST_LOGS=$PWD/$logs/$1 timeout 1800 node --test --test-concurrency=1 \
         --test-reporter=./scripts/lib/node-lines.mjs --test-reporter-destination=stdout \
         "$2"/*.test.mjs 2>&1 | keep
     [ "${PIPESTATUS[0]}" != 124 ] || note "FAILED $1: not done after 30 minutes"
@@ -97,7 +101,20 @@ run_node() {
 
 # Gates print "ok <gate>" or "FAILED <gate>" and why; one of them shows that the others can fail.
 run_lint() {
-    tools/lint/all.sh 2>&1 | sed -E 's/^(ok|FAILED) /\1 lint /' | keep
+    tools/lint/all.sh 2>&1 | tee "$logs/lint/lint.log" | sed -E 's/^(ok|FAILED) /\1 lint /' | keep
+    ! grep -q '^ok ' "$logs/lint/lint.log" || grep -q '^FAILED ' "$logs/lint/lint.log" ||
+        rm "$logs/lint/lint.log"
+}
+
+# What the failed tests said, 20 lines a test, 150 in all: it must be enough to know what happened
+# on a machine that nobody can log in to.
+print_causes() {
+    local log
+    for log in "$logs"/*/*.log; do
+        [ -f "$log" ] || continue
+        echo "--- $log"
+        awk -v max=20 -f scripts/lib/telling-lines.awk "$log"
+    done | head -n 150
 }
 
 run_stage() {
@@ -116,16 +133,19 @@ run_stage() {
 }
 
 [ -z "$setup" ] || scripts/setup.sh --test || exit 1
+rm -rf "$logs"
 for stage in $stages; do
     began=$SECONDS
     echo "--- $stage"
+    mkdir -p "$logs/$stage"
     run_stage "$stage"
     times="${times:-}$(printf '%8s %5d s' "$stage" $((SECONDS - began)))"$'\n'
 done
 printf '\n%s' "$times"
 passed=$(grep -c '^ok ' "$results")
 failed=$(grep -c '^FAILED ' "$results")
-[ "$failed" = 0 ] || { echo; grep '^FAILED ' "$results"; }
+find "$logs" -type d -empty -delete
+[ "$failed" = 0 ] || { echo; grep '^FAILED ' "$results"; echo; print_causes; }
 echo
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Turns the output of `ctest -V` into one line a test case: "ok <stage> <program>: <case>". Cases are
 # those of cmocka ("[       OK ] name") and of our shell tests ("ok name"); a program that names none
-# counts as one. The whole output of a program that fails is shown.
-# Usage: ctest -V | awk -v stage=dev -f scripts/lib/ctest-lines.awk
+# counts as one. The whole output of a program that fails is shown, and kept in <folder>/<program>.log.
+# Usage: ctest -V | awk -v stage=dev -v folder=FOLDER -f scripts/lib/ctest-lines.awk
 
 function report(word, number, what) {
     printf "%s %s %s%s\n", word, stage, name[number], what == "" ? "" : ": " what
     fflush()
+}
+
+function show(number) {
+    printf "%s", output[number]
+    printf "%s", output[number] >(folder "/" name[number] ".log")
 }
 
 match($0, /^ +Start +[0-9]+: /) {
@@ -50,7 +55,15 @@ match($0, /^ *[0-9]+\/[0-9]+ Test +#[0-9]+: /) {
             sub(/^.*\*\*\*/, "", $0)
             report("FAILED", number, $0)
         }
-        printf "%s", output[number]
+        show(number)
     }
     delete output[number]
+}
+
+# What ctest was ended in the midst of.
+END {
+    for (number in output) {
+        report("FAILED", number, "cut off")
+        show(number)
+    }
 }

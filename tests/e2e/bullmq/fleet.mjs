@@ -9,6 +9,7 @@ import { randomUUID, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, QueueEvents, Worker, FlowProducer } from 'bullmq';
 import IORedis from 'ioredis';
+import { makeLogFolder } from '../lib/logs.mjs';
 
 const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../../..');
 const build = path.resolve(root, process.env.REEL_BUILD ?? 'build/dev');
@@ -39,6 +40,7 @@ export class Fleet {
   constructor() {
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'reelmq.'));
     fs.chmodSync(this.dir, 0o711);
+    makeLogFolder(this.dir);
     this.closers = [];
     this.children = new Set();
   }
@@ -99,7 +101,7 @@ export class Fleet {
   }
 
   #spawn(program, args, env) {
-    const log = fs.openSync(path.join(this.dir, 'output.txt'), 'a');
+    const log = fs.openSync(path.join(this.dir, 'log', 'job.log'), 'a');
     const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', log] });
     fs.closeSync(log);
     this.children.add(child);

@@ -16,6 +16,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeLogFolder } from './logs.mjs';
 
 const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../../..');
 const run = promisify(execFile);
@@ -191,7 +192,7 @@ export async function startStack(options = {}) {
   const build = path.resolve(root, options.build ?? process.env.REEL_BUILD ?? 'build/dev');
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'reelstack.'));
   fs.chmodSync(dir, 0o711); // the servers' own users must be able to enter
-  fs.mkdirSync(path.join(dir, 'log'), { recursive: true });
+  makeLogFolder(dir);
   const stack = new Stack(dir, build);
   try {
     await stack.startPostgres();
