@@ -57,17 +57,26 @@ void event_text_unref(struct event_text *text)
         free(text);
 }
 
+static void wake(struct event_client *client)
+{
+    if (!client->hushed)
+        client->wake(client->arg);
+}
+
+// Queues an event, or ends the client when there is no room or no memory (NULL) for it: it comes
+// back with its Last-Event-ID and reads back what it missed, which a later event would hide.
 static void queue_text(struct event_hub *hub, struct event_client *client, struct event_text *text)
 {
-    if (client->n == EVENT_QUEUE_MAX) {
-        // It reconnects with its Last-Event-ID and reads back what it missed.
+    if (client->over)
+        return;
+    if (!text || client->n == EVENT_QUEUE_MAX) {
         client->over = true;
         reel_counter_add(hub->dropped, 1);
     } else {
         atomic_fetch_add(&text->refs, 1);
         client->queue[(client->head + client->n++) % EVENT_QUEUE_MAX] = text;
     }
-    client->wake(client->arg);
+    wake(client);
 }
 
 static void dispatch(struct event_hub *hub, const Job__JobEvent *event)
@@ -79,8 +88,6 @@ static void dispatch(struct event_hub *hub, const Job__JobEvent *event)
             continue;
         if (!text)
             text = event_text_new(event);
-        if (!text)
-            break;
         queue_text(hub, client, text);
     }
     pthread_mutex_unlock(&hub->lock);
@@ -99,13 +106,14 @@ static bool fetch(struct event_hub *hub, int64_t after, Job__ListEventsResponse 
                                    NULL) == REEL_OK;
 }
 
-static void read_back(struct event_hub *hub)
+// Dispatches what the record holds after the last event; false when it cannot be read to its end.
+static bool read_back(struct event_hub *hub)
 {
     Job__ListEventsResponse *page;
     size_t n;
     do {
         if (!fetch(hub, hub->last_seq < 0 ? INT64_MAX : hub->last_seq, &page))
-            return;
+            return false;
         if (hub->last_seq < 0)
             hub->last_seq = page->last_seq;
         n = page->n_events;
@@ -116,6 +124,22 @@ static void read_back(struct event_hub *hub)
             dispatch(hub, page->events[i]);
         }
     } while (n == PAGE);
+    return true;
+}
+
+// An event after a gap that cannot be read back is left to the record as well: it would hide the
+// gap. The next event, or the silence after this one, asks again.
+static void take_event(struct event_hub *hub, const Job__JobEvent *event)
+{
+    bool gap = event->seq > 0 && hub->last_seq >= 0 && event->seq > hub->last_seq + 1;
+    if (gap && !read_back(hub))
+        return;
+    if (event->seq == 0) {
+        dispatch(hub, event);
+    } else if (event->seq > hub->last_seq) {
+        hub->last_seq = event->seq;
+        dispatch(hub, event);
+    }
 }
 
 static void on_message(void *arg, const char *topic, const uint8_t *payload, size_t len)
@@ -125,14 +149,7 @@ static void on_message(void *arg, const char *topic, const uint8_t *payload, siz
     Job__JobEvent *event = job__job_event__unpack(NULL, len, payload);
     if (!event)
         return;
-    if (event->seq > 0 && hub->last_seq >= 0 && event->seq > hub->last_seq + 1)
-        read_back(hub);
-    if (event->seq == 0) {
-        dispatch(hub, event);
-    } else if (event->seq > hub->last_seq) {
-        hub->last_seq = event->seq;
-        dispatch(hub, event);
-    }
+    take_event(hub, event);
     job__job_event__free_unpacked(event, NULL);
 }
 
@@ -151,7 +168,7 @@ static void tick_client(struct event_hub *hub, struct event_client *client, int6
     client->over = client->over || ended;
     client->beat = client->beat || beat;
     client->quiet_since_us = now_us;
-    client->wake(client->arg);
+    wake(client);
 }
 
 static void *tick(void *arg)
@@ -221,7 +238,7 @@ void event_hub_end_clients(struct event_hub *hub)
     pthread_mutex_lock(&hub->lock);
     for (struct event_client *client = hub->clients; client; client = client->next) {
         client->over = true;
-        client->wake(client->arg);
+        wake(client);
     }
     pthread_mutex_unlock(&hub->lock);
 }
@@ -264,6 +281,13 @@ void event_hub_leave(struct event_hub *hub, struct event_client *client)
     for (; client->n > 0; client->n--)
         event_text_unref(client->queue[client->head++ % EVENT_QUEUE_MAX]);
     reel_gauge_add(hub->listening, -1);
+}
+
+void event_hub_hush(struct event_hub *hub, struct event_client *client, bool hushed)
+{
+    pthread_mutex_lock(&hub->lock);
+    client->hushed = hushed;
+    pthread_mutex_unlock(&hub->lock);
 }
 
 enum event_next event_hub_next(struct event_hub *hub, struct event_client *client,

@@ -39,8 +39,9 @@ struct event_client {
     struct event_text *queue[EVENT_QUEUE_MAX];
     unsigned head;
     unsigned n;
+    bool hushed; // wake is not called
     bool beat;
-    bool over; // too slow, signed out, or the gateway stops
+    bool over; // nothing more is queued: too slow, signed out, or the gateway stops
     int64_t quiet_since_us;
 };
 
@@ -66,6 +67,10 @@ void event_hub_join(struct event_hub *hub, struct event_client *client);
 
 // Stops it and drops what is queued; no wake runs after that. Any thread.
 void event_hub_leave(struct event_hub *hub, struct event_client *client);
+
+// Calls no wake for the client from here on, or calls it again: what happens meanwhile is found by
+// event_hub_next. Any thread.
+void event_hub_hush(struct event_hub *hub, struct event_client *client, bool hushed);
 
 enum event_next { EVENT_NONE, EVENT_TEXT, EVENT_BEAT, EVENT_OVER };
 

@@ -25,6 +25,7 @@ struct event_stream {
     struct request *req;
     struct event_client client;
     bool replaying;
+    bool failed; // the past cannot be read: what is new would hide it
     struct rpc_wait *page_wait;
     Job__ListEventsResponse *page; // arena
     size_t page_next;
@@ -63,12 +64,23 @@ static void put_text(struct event_stream *es, struct event_text *text)
         es->last_seq = text->seq;
 }
 
+// Ends the stream at once: the client comes back and asks again from where it is.
+static void fail(struct event_stream *es)
+{
+    es->failed = true;
+    es->replaying = false;
+}
+
+// While the call is under way it alone wakes the connection: whoever else did would have its
+// answer taken before it is there, or the request freed under it.
 static bool ask_page(struct event_stream *es)
 {
     Job__ListEventsRequest request = JOB__LIST_EVENTS_REQUEST__INIT;
     request.after_seq = es->last_seq;
     request.limit = PAGE;
     request.user_id = es->client.user_id;
+    event_hub_hush(es->req->gw->events, &es->client, true);
+    conn_on_gone(es->req->conn, NULL, NULL);
     es->page_wait =
         rpc_start(es->req, &job_service.methods[JOB_SERVICE_LIST_EVENTS], &request.base);
     return es->page_wait != NULL;
@@ -91,10 +103,9 @@ static void take_page(struct event_stream *es)
                                                        wait->payload_len, wait->payload)
                    : NULL;
     conn_on_gone(es->req->conn, on_wake, es);
+    event_hub_hush(es->req->gw->events, &es->client, false);
     if (!es->page) {
-        // It reconnects and asks again.
-        es->client.over = true;
-        es->replaying = false;
+        fail(es);
     } else if (is_broken(es, es->page)) {
         es->last_seq = es->page->last_seq;
         es->replaying = false;
@@ -109,8 +120,10 @@ static enum step replay(struct event_stream *es)
     while (es->replaying) {
         if (es->page && es->page_next < es->page->n_events) {
             struct event_text *text = event_text_new(es->page->events[es->page_next++]);
-            if (!text)
-                continue;
+            if (!text) {
+                fail(es);
+                break;
+            }
             put_text(es, text);
             return STEP_NEXT;
         }
@@ -120,8 +133,7 @@ static enum step replay(struct event_stream *es)
             break;
         }
         if (!es->page_wait && !ask_page(es)) {
-            es->replaying = false;
-            es->client.over = true;
+            fail(es);
             break;
         }
         if (rpc_wait_step(es->page_wait) == STEP_WAIT)
@@ -140,7 +152,7 @@ static enum step find_next(struct event_stream *es)
     for (;;) {
         struct event_text *text = NULL;
         waker_arm(&es->req->waker);
-        if (conn_is_gone(es->req->conn))
+        if (es->failed || conn_is_gone(es->req->conn))
             return STEP_ANSWER;
         switch (event_hub_next(hub, &es->client, &text)) {
         case EVENT_OVER:

@@ -256,6 +256,12 @@ static int handle_list_events(struct job_svc *svc, struct reel_call *call,
 {
     struct services *s = &svc->s;
     struct reel_arena *arena = reel_call_arena(call);
+    if (*req->user_id)
+        atomic_fetch_add(&s->events_asked, 1);
+    while (*req->user_id && atomic_load(&s->events_held) && !reel_call_cancelled(call))
+        nap_ms(5);
+    if (atomic_load(&s->events_refused))
+        return REEL_UNAVAILABLE;
     pthread_mutex_lock(&s->lock);
     res->events = reel_arena_array(arena, MAX_EVENTS, sizeof(*res->events));
     for (unsigned i = 0; i < s->n_events; i++) {

@@ -40,6 +40,9 @@ struct services {
     int64_t events[MAX_EVENTS];
     unsigned n_events;
     int64_t oldest_seq;
+    atomic_bool events_held;    // ListEvents for a user waits
+    atomic_int events_asked;    // such calls that have begun
+    atomic_bool events_refused; // ListEvents fails
 };
 
 // Starts a server with the three services on `url` and a publisher on `events_url`.

@@ -13,7 +13,9 @@
 
 #include <cmocka.h>
 
+#include "gateway/event_hub.h"
 #include "libcommon/core/clock.h"
+#include "libcommon/obs/metrics.h"
 #include "tests/integration/gateway/fixture.h"
 #include "tests/integration/gateway/http.h"
 
@@ -53,20 +55,27 @@ static struct listener listen_from(const char *headers)
     return listener;
 }
 
+// Reads once; false after `ms` without anything or at the end.
+static bool read_more(struct listener *listener, int ms)
+{
+    struct pollfd poller = {listener->fd, POLLIN, 0};
+    if (listener->closed || poll(&poller, 1, ms) <= 0)
+        return false;
+    ssize_t n = recv(listener->fd, listener->text + listener->len,
+                     sizeof(listener->text) - listener->len - 1, 0);
+    listener->closed = n <= 0;
+    if (n > 0)
+        listener->text[listener->len += (size_t)n] = '\0';
+    return n > 0;
+}
+
 // Reads until `wanted` is in the text; false after 5 s or at the end.
 static bool await(struct listener *listener, const char *wanted)
 {
     int64_t deadline_us = reel_deadline_in_us(5000000);
-    while (!strstr(listener->text, wanted)) {
-        struct pollfd poller = {listener->fd, POLLIN, 0};
-        if (listener->closed || poll(&poller, 1, reel_deadline_left_ms(deadline_us, 5000)) <= 0)
+    while (!strstr(listener->text, wanted))
+        if (!read_more(listener, reel_deadline_left_ms(deadline_us, 5000)))
             return false;
-        ssize_t n = recv(listener->fd, listener->text + listener->len,
-                         sizeof(listener->text) - listener->len - 1, 0);
-        listener->closed = n <= 0;
-        if (n > 0)
-            listener->text[listener->len += (size_t)n] = '\0';
-    }
     return true;
 }
 
@@ -146,6 +155,153 @@ static void a_client_that_returns_misses_nothing(void **state)
     close(listener.fd);
 }
 
+static bool has_asked(void *arg)
+{
+    (void)arg;
+    return atomic_load(&fx.services.events_asked) > 0;
+}
+
+// What happens while a returning client's past is being asked for waits its turn.
+static void news_during_a_replay_come_after_it(void **state)
+{
+    (void)state;
+    char header[64], first[64], last[64];
+    struct listener live = listen_from("");
+    await_live(&live);
+    event(false);
+    event(false);
+    snprintf(first, sizeof(first), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    snprintf(header, sizeof(header), "Last-Event-ID: %d\r\n", (int)next_seq - 2);
+    atomic_store(&fx.services.events_asked, 0);
+    atomic_store(&fx.services.events_held, true);
+    struct listener back = listen_from(header);
+    fixture_wait(has_asked, NULL);
+    event(false);
+    snprintf(last, sizeof(last), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&live, last));
+    atomic_store(&fx.services.events_held, false);
+    assert_true(await(&back, last));
+    assert_non_null(strstr(back.text, first));
+    assert_null(strstr(back.text, "event: reset"));
+    assert_int_equal(count(&back, "event: job.started"), 2);
+    close(live.fd);
+    close(back.fd);
+}
+
+// The call must have ended before its request does, whatever wakes the connection meanwhile.
+static void a_client_may_leave_during_its_replay(void **state)
+{
+    (void)state;
+    struct listener live = listen_from("");
+    await_live(&live);
+    atomic_store(&fx.services.events_held, true);
+    for (int i = 0; i < 20; i++) {
+        char header[64], last[64];
+        snprintf(header, sizeof(header), "Last-Event-ID: %d\r\n", (int)next_seq - 1);
+        atomic_store(&fx.services.events_asked, 0);
+        struct listener back = listen_from(header);
+        fixture_wait(has_asked, NULL);
+        close(back.fd);
+        event(false);
+        snprintf(last, sizeof(last), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+        assert_true(await(&live, last));
+    }
+    atomic_store(&fx.services.events_held, false);
+    close(live.fd);
+}
+
+static void progress(void)
+{
+    services_event(&fx.services, fx.services.user_id, 0, false);
+}
+
+static void a_gap_that_cannot_be_read_back_stays_open(void **state)
+{
+    (void)state;
+    char id[64];
+    struct listener listener = listen_from("");
+    await_live(&listener);
+    atomic_store(&fx.services.events_refused, true);
+    event(true);
+    event(false);
+    unsigned n = count(&listener, "event: job.progress");
+    progress();
+    while (count(&listener, "event: job.progress") == n)
+        assert_true(read_more(&listener, 5000));
+    assert_int_equal(count(&listener, "event: job.started"), 0);
+    atomic_store(&fx.services.events_refused, false);
+    event(false);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&listener, id));
+    assert_int_equal(count(&listener, "event: job.started"), 3);
+    close(listener.fd);
+}
+
+static void a_past_that_cannot_be_read_ends_the_stream(void **state)
+{
+    (void)state;
+    char header[64], last[64];
+    struct listener live = listen_from("");
+    await_live(&live);
+    event(false);
+    snprintf(header, sizeof(header), "Last-Event-ID: %d\r\n", (int)next_seq - 2);
+    atomic_store(&fx.services.events_asked, 0);
+    atomic_store(&fx.services.events_held, true);
+    struct listener back = listen_from(header);
+    fixture_wait(has_asked, NULL);
+    event(false);
+    snprintf(last, sizeof(last), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&live, last));
+    atomic_store(&fx.services.events_refused, true);
+    atomic_store(&fx.services.events_held, false);
+    assert_false(await(&back, "event: "));
+    assert_true(back.closed);
+    atomic_store(&fx.services.events_refused, false);
+    close(live.fd);
+    close(back.fd);
+}
+
+static void no_wake(void *arg)
+{
+    (void)arg;
+}
+
+static void join(struct event_client *client)
+{
+    memset(client, 0, sizeof(*client));
+    memcpy(client->user_id, fx.services.user_id, sizeof(client->user_id));
+    client->expires_s = INT64_MAX;
+    client->wake = no_wake;
+    event_hub_join(fx.gw->events, client);
+}
+
+// What comes after an event that found no room would hide it from the client that comes back.
+static void a_slow_client_gets_nothing_past_what_it_missed(void **state)
+{
+    (void)state;
+    static struct event_client slow;
+    struct reel_counter *dropped = reel_counter_get("reel_sse_dropped_total", NULL, NULL);
+    int64_t deadline_us = reel_deadline_in_us(20000000);
+    uint64_t before = reel_counter_value(dropped);
+    struct event_text *text = NULL;
+    unsigned n = 1;
+    join(&slow);
+    while (reel_counter_value(dropped) == before) {
+        assert_false(reel_deadline_passed(deadline_us));
+        progress();
+        usleep(1000);
+    }
+    assert_int_equal(event_hub_next(fx.gw->events, &slow, &text), EVENT_TEXT);
+    event_text_unref(text);
+    struct listener live = listen_from("");
+    await_live(&live);
+    for (; event_hub_next(fx.gw->events, &slow, &text) == EVENT_TEXT; n++)
+        event_text_unref(text);
+    assert_int_equal(n, EVENT_QUEUE_MAX);
+    event_hub_leave(fx.gw->events, &slow);
+    close(live.fd);
+}
+
 static void an_id_that_is_too_old_is_told(void **state)
 {
     (void)state;
@@ -187,6 +343,11 @@ int main(void)
         cmocka_unit_test(events_reach_their_owner_alone),
         cmocka_unit_test(a_lost_event_is_read_back),
         cmocka_unit_test(a_client_that_returns_misses_nothing),
+        cmocka_unit_test(news_during_a_replay_come_after_it),
+        cmocka_unit_test(a_client_may_leave_during_its_replay),
+        cmocka_unit_test(a_gap_that_cannot_be_read_back_stays_open),
+        cmocka_unit_test(a_past_that_cannot_be_read_ends_the_stream),
+        cmocka_unit_test(a_slow_client_gets_nothing_past_what_it_missed),
         cmocka_unit_test(an_id_that_is_too_old_is_told),
         cmocka_unit_test(a_stranger_hears_nothing),
         cmocka_unit_test(signing_out_ends_the_stream),
