@@ -109,7 +109,8 @@ int reel_stream_try_send(struct reel_stream *stream, const uint8_t *payload,
 int reel_stream_send(struct reel_stream *stream, const uint8_t *payload,
                      size_t payload_len) REEL_MUST_CHECK;
 
-// Says that all has been sent.
+// Says that all has been sent. REEL_OK as well when the call is over already, which a server may
+// bring about before its client has said so: how it ended is for reel_stream_recv to tell.
 int reel_stream_half_close(struct reel_stream *stream) REEL_MUST_CHECK;
 
 // Takes the next message: REEL_OK with *ret_payload (malloc'ed, the caller frees) or NULL at the

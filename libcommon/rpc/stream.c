@@ -236,9 +236,7 @@ int reel_stream_half_close(struct reel_stream *stream)
 
     pthread_mutex_lock(&channel->lock);
     note_start(stream);
-    if (stream->finished && stream->status.code != REEL_OK) {
-        rc = stream->status.code;
-    } else if (!stream->finished && !stream->half_closed) {
+    if (!stream->finished && !stream->half_closed) {
         stream->half_closed = true;
         end.call_id = stream->call.node.id;
         if (stream->started)

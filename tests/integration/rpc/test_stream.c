@@ -136,6 +136,26 @@ static void messages_come_before_a_failure(void **state)
     reel_stream_close(stream);
 }
 
+// The server answers as soon as it has the message, so whether the end is sent before or after the
+// answer has come is chance, and may make no difference.
+static void the_end_of_a_call_that_is_over_is_no_failure(void **state)
+{
+    struct reel_stream *stream = open_stream(*state, ECHO_SERVICE_SPLIT, NULL);
+    Echo__SplitRequest request = ECHO__SPLIT_REQUEST__INIT;
+    uint64_t chunks;
+    uint64_t bytes;
+
+    request.count = 3;
+    request.code = REEL_ABORTED;
+    assert_int_equal(send_message(stream, &request.base), REEL_OK);
+    assert_int_equal(drain(stream, &chunks, &bytes), REEL_ABORTED);
+    assert_int_equal(chunks, 3);
+    assert_int_equal(reel_stream_half_close(stream), REEL_OK);
+    assert_int_equal(drain(stream, &chunks, &bytes), REEL_ABORTED);
+    assert_int_equal(chunks, 0);
+    reel_stream_close(stream);
+}
+
 static void join(struct context *context, uint32_t count, uint32_t bytes)
 {
     struct reel_stream *stream = open_stream(context, ECHO_SERVICE_JOIN, NULL);
@@ -375,6 +395,7 @@ int main(void)
         TEST(server_stream_arrives_whole),
         TEST(empty_server_stream_ends),
         TEST(messages_come_before_a_failure),
+        TEST(the_end_of_a_call_that_is_over_is_no_failure),
         TEST(client_stream_arrives_whole),
         TEST(bidirectional_stream_answers_each_message),
         TEST(a_slow_reader_bounds_the_senders_memory),
