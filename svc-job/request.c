@@ -51,6 +51,22 @@ static int check_key(const char *field, const char *key, const char *video_id,
     return REEL_OK;
 }
 
+// A result is written over what stands in its place and removed when the job fails: it must be the
+// operation's own file, never the video or another result.
+static int check_output(const Job__EnqueueRequest *request, struct request_fault *ret_fault)
+{
+    int rc = check_key("outputKey", request->output_key, request->video_id, ret_fault);
+    size_t len = strlen(request->operation_id);
+
+    if (rc != REEL_OK)
+        return rc;
+    const char *name = request->output_key + strlen(request->video_id) + 1;
+    if (strncmp(name, request->operation_id, len) != 0 || name[len] != '.')
+        return fault(ret_fault, "outputKey", "must be %s/%s and an extension", request->video_id,
+                     request->operation_id);
+    return REEL_OK;
+}
+
 static int check_params(const Job__EnqueueRequest *request, struct request_fault *ret_fault)
 {
     const Job__OperationParams *params = request->params;
@@ -70,7 +86,7 @@ int request_check(const Job__EnqueueRequest *request, struct request_fault *ret_
     int rc = check_key("inputKey", request->input_key, request->video_id, ret_fault);
 
     if (rc == REEL_OK)
-        rc = check_key("outputKey", request->output_key, request->video_id, ret_fault);
+        rc = check_output(request, ret_fault);
     if (rc == REEL_OK)
         rc = check_params(request, ret_fault);
     return rc;

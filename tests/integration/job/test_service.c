@@ -75,15 +75,17 @@ static void bad_requests_are_refused(void **state)
     Job__EnqueueResponse *response;
     struct reel_status status;
     const char *video = service_add_video(s, "short.mp4");
-    Job__EnqueueRequest *bad[4];
+    Job__EnqueueRequest *bad[6];
 
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         bad[i] = service_request(s, video, i == 3 ? "convert" : "resize");
     bad[0]->input_key = (char *)"../../etc/passwd";
     bad[1]->output_key = (char *)"0190a000-0000-7000-8000-00000000dead/original";
     bad[2]->params = NULL;
     bad[3]->params->target_format = (char *)"";
-    for (int i = 0; i < 4; i++) {
+    bad[4]->output_key = bad[4]->input_key;
+    bad[5]->output_key = reel_arena_printf(&s->arena, "%s/%s.mp4", video, bad[4]->operation_id);
+    for (int i = 0; i < 6; i++) {
         assert_int_equal(
             job_service_enqueue(s->channel, &options, bad[i], &s->arena, &response, &status),
             REEL_INVALID_ARGUMENT);
