@@ -257,7 +257,6 @@ int queue_add(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
     arg_int(&args, arena, entry->priority);
     arg_int(&args, arena, entry->lifo ? 1 : 0);
     arg_int(&args, arena, entry->generation);
-    arg_int(&args, arena, entry->replace_finished ? 1 : 0);
     return run(q, SCRIPT_ADD, deadline_us, arena, &args, &reply);
 }
 

@@ -40,8 +40,7 @@ struct queue_entry {
     bool lifo;
     int32_t attempts;
     struct job_backoff backoff;
-    int32_t generation;
-    bool replace_finished; // a finished job of that id gives way
+    int32_t generation; // a finished job of that id gives way to a later one
 };
 
 // A job as its claimer sees it.
@@ -55,8 +54,8 @@ struct queue_job {
     int32_t attempts; // of its options; 0: not given
     bool has_backoff;
     struct job_backoff backoff; // of its options
-    int32_t generation;
-    bool is_scheduled; // made by a job scheduler, which we do not re-arm
+    bool was_tried;             // an attempt of it has ended before
+    bool is_scheduled;          // made by a job scheduler, which we do not re-arm
 };
 
 struct queue_claim {
@@ -87,7 +86,7 @@ enum queue_where { QUEUE_MISSING, QUEUE_QUEUED, QUEUE_COMPLETED, QUEUE_FAILED };
 struct queue_probe {
     const char *id;
     enum queue_where where; // out
-    int32_t generation;     // out; 0: not ours
+    int32_t generation;     // out; 1 where the job names none
     const char *value;      // out: result (JSON) or reason
 };
 
@@ -113,7 +112,8 @@ int queue_init(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
 // Whether Redis answers; *ret_is_noeviction tells whether it may never drop keys.
 int queue_ping(struct queue *q, int64_t deadline_us, bool *ret_is_noeviction) REEL_MUST_CHECK;
 
-// Adds a job. Idempotent by id: adding one that is there changes nothing.
+// Adds a job. Idempotent by id: adding one that is there changes nothing, unless it has finished
+// and the entry is of a later generation.
 int queue_add(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
               const struct queue_entry *entry) REEL_MUST_CHECK;
 

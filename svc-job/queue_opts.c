@@ -118,10 +118,12 @@ static void read_field(const char *name, const struct reel_redis_reply *value,
         queue_opts_read(value->str, ret_job);
     } else if (strcmp(name, "atm") == 0) {
         ret_job->attempts_made = small_number(value->str);
+        ret_job->was_tried |= ret_job->attempts_made > 0;
     } else if (strcmp(name, "defa") == 0) {
         ret_job->defa = value->str;
-    } else if (strcmp(name, "rgen") == 0) {
-        ret_job->generation = small_number(value->str);
+    } else if (strcmp(name, "stacktrace") == 0) {
+        // One text for each failure; it stays when a dashboard resets the count of attempts.
+        ret_job->was_tried |= value->len > strlen("[]");
     } else if (strcmp(name, "rjk") == 0) {
         ret_job->is_scheduled = true;
     }

@@ -46,7 +46,6 @@ int reconciler_add_job(struct run_env *env, int64_t deadline_us, struct reel_are
                          .attempts = row->max_attempts,
                          .backoff = {JOB_BACKOFF_EXPONENTIAL, env->config->backoff_ms, 0},
                          .generation = row->generation,
-                         .replace_finished = true,
                      });
 }
 
@@ -108,11 +107,9 @@ static void import(struct reconciler *r, struct reel_arena *arena, const struct 
 static void repair(struct reconciler *r, struct reel_arena *arena, const struct job_row *row,
                    const struct queue_probe *probe)
 {
-    bool is_former = probe->generation != 0 && probe->generation < row->generation;
-
     if (probe->where == QUEUE_QUEUED)
         return;
-    if (probe->where == QUEUE_MISSING || is_former)
+    if (probe->where == QUEUE_MISSING || probe->generation < row->generation)
         add_again(r, arena, row);
     else
         import(r, arena, row, probe);

@@ -41,7 +41,7 @@ struct trip {
     struct job_row row;
     const char *value; // for PLAN_SETTLE
     bool completed;    // for PLAN_SETTLE
-    bool mark;         // for PLAN_SETTLE: the record waits for Redis to know
+    bool mark;         // the record says failed or cancelled and waits for Redis to know
 };
 
 void run_init(struct run *run)
@@ -183,12 +183,13 @@ static int find_or_adopt(struct trip *t)
 }
 
 // A job that ended is settled as it ended. One that Redis had been told of before, and that is here
-// again, was sent back by a person at a dashboard.
+// again with what it was told, was sent back by a person at a dashboard; without, somebody who had
+// not heard of its end yet has added it again.
 static enum plan plan_ended(struct trip *t)
 {
     if (t->row.state == JOB_COMPLETED)
         return settle_with(t, true, or_default(t->row.result, "null"));
-    if (!t->row.is_settled) {
+    if (!t->row.is_settled || !t->claim->job.was_tried) {
         t->mark = true;
         return settle_with(t, false, or_default(t->row.failed_reason, "The job was cancelled."));
     }
@@ -261,12 +262,25 @@ static enum plan make_plan(struct trip *t)
     return start(t);
 }
 
+// What a job without a result may have published before it was cancelled, or before a crash,
+// belongs to nobody. It goes while the job is still ours in Redis, so that no later run has put its
+// own in that place.
+static void drop_result(struct trip *t)
+{
+    const char *key = t->request->output_key;
+
+    if (reel_storage_remove(t->env->storage, key) != REEL_OK)
+        reel_log(REEL_LOG_WARN, "job.orphan", REEL_FS("storage_key", key));
+}
+
 // Tells Redis, patiently: when it stays away the job comes back by itself and is settled from the
 // record.
 static void end_in_queue(struct trip *t, struct queue_end *end, bool is_retry)
 {
     int rc = REEL_OK;
 
+    if (t->mark)
+        drop_result(t);
     end->id = t->claim->job.id;
     end->token = t->run->token;
     end->fetch_next = !atomic_load(&t->env->is_draining);
@@ -337,23 +351,18 @@ static void hand_back(struct trip *t)
 
 static void complete(struct trip *t, const struct media_outcome *outcome)
 {
-    const char *key = t->request->output_key;
     const struct job_change change = {
         .job_id = t->row.job_id,
         .from_version = t->row.version,
         .to = JOB_COMPLETED,
         .count_attempt = true,
-        .result = or_default(view_result(t->arena, key, outcome), "{}"),
+        .result = or_default(view_result(t->arena, t->request->output_key, outcome), "{}"),
     };
 
-    if (move(t, &change) == REEL_OK) {
+    if (move(t, &change) == REEL_OK)
         settle(t, true, change.result);
-        return;
-    }
-    follow_record(t);
-    // The file of a job that was cancelled at the last moment belongs to nobody.
-    if (t->row.state == JOB_CANCELLED && reel_storage_remove(t->env->storage, key) != REEL_OK)
-        reel_log(REEL_LOG_WARN, "job.orphan", REEL_FS("storage_key", key));
+    else
+        follow_record(t);
 }
 
 static double random_fraction(void)

@@ -95,6 +95,11 @@ local function priority_of(q, id)
     return tonumber(call('HGET', q .. id, 'priority') or '0') or 0
 end
 
+-- Which run of the record a job belongs to. Those of other producers do not say: the first.
+local function generation_of(q, id)
+    return math.max(1, tonumber(call('HGET', q .. id, 'rgen') or '') or 1)
+end
+
 -- A finished or removed job gives its deduplication id free, unless a TTL holds it.
 local function release_dedup(q, id, is_removal)
     local deid = call('HGET', q .. id, 'deid')

@@ -131,6 +131,7 @@ static void a_probe_tells_where_jobs_are(void **state)
     assert_int_equal(probes[0].generation, 4);
     assert_string_equal(probes[0].value, "{\"n\":1}");
     assert_int_equal(probes[1].where, QUEUE_FAILED);
+    assert_int_equal(probes[1].generation, 1);
     assert_string_equal(probes[1].value, "why");
     assert_int_equal(probes[2].where, QUEUE_QUEUED);
     assert_int_equal(probes[3].where, QUEUE_MISSING);
@@ -193,7 +194,7 @@ static void random_step(struct bench *fx, unsigned *seed)
                                      .priority = rand_r(seed) % 4,
                                      .delay_ms = rand_r(seed) % 3,
                                      .lifo = rand_r(seed) % 4 == 0,
-                                     .replace_finished = rand_r(seed) % 2 == 0});
+                                     .generation = rand_r(seed) % 9});
         break;
     case 2:
     case 3:

@@ -107,6 +107,62 @@ static void a_job_that_ended_before_redis_knew_is_settled_unrun(void **state)
     assert_int_equal(database_number(s->database, "SELECT version FROM job_history"), 9);
 }
 
+// As an enqueue or the reconciler does that has read the row just before the job was cancelled.
+static void a_cancelled_job_that_is_added_again_stays_cancelled(void **state)
+{
+    struct service *s = *state;
+    const char *video = service_add_video(s, "short.mp4");
+    Job__EnqueueRequest *request = service_request(s, video, "resize");
+    struct reel_storage_file *left;
+    Job__Job *job;
+
+    hold_queue(s, true);
+    const char *id = service_enqueue(s, request);
+    assert_int_equal(cancel(s, id, USER_A, &job), REEL_OK);
+    assert_int_equal(database_number(s->database, "SELECT count(*) FROM job_history "
+                                                  "WHERE is_settled"),
+                     1);
+    // and what an attempt had published before a crash goes with it
+    assert_int_equal(reel_storage_create(s->storage, request->output_key, &left), REEL_OK);
+    assert_int_equal(reel_storage_publish(left), REEL_OK);
+    const struct queue_entry entry = {.id = id,
+                                      .name = "resize",
+                                      .attempts = 3,
+                                      .generation = 1,
+                                      .data = view_json(&s->arena, &request->base)};
+    assert_int_equal(queue_add(s->queue, patience(), &s->arena, &entry), REEL_OK);
+    hold_queue(s, false);
+    WAIT_FOR(tap_int(&s->tap, "ZSCORE %s %s", tap_key(&s->tap, "failed"), id) > 0);
+    assert_string_equal(story(s, id), "created cancelled");
+    assert_false(has_output(s, video, id));
+    assert_int_equal(retry(s, id, USER_A, &job), REEL_OK);
+    service_await(s, id, "completed");
+    tap_check(&s->tap);
+}
+
+static void a_retried_job_of_another_producer_survives_a_crash_before_redis_knew(void **state)
+{
+    struct service *s = *state;
+    Job__EnqueueRequest *request = service_request(s, service_add_video(s, "short.mp4"), "resize");
+    const char *input = reel_arena_printf(&s->arena, "%s/storage/%s", s->dir, request->input_key);
+    const char *away = reel_arena_printf(&s->arena, "%s.away", input);
+    struct queue_entry entry = {
+        .id = "17", .name = "resize", .attempts = 1, .data = view_json(&s->arena, &request->base)};
+
+    assert_int_equal(rename(input, away), 0);
+    assert_int_equal(queue_add(s->queue, patience(), &s->arena, &entry), REEL_OK);
+    tap_do(&s->tap, "HDEL %s rgen", tap_key(&s->tap, "17"));
+    service_await(s, request->operation_id, "failed");
+    WAIT_FOR(database_number(s->database, "SELECT count(*) FROM job_history WHERE is_settled") ==
+             1);
+    service_end(s, SIGTERM);
+    assert_int_equal(rename(away, input), 0);
+    free(database_sql(s->database, "UPDATE job_history SET state = 'waiting', generation = 2, "
+                                   "version = version + 1, is_settled = false"));
+    service_start(s);
+    service_await(s, request->operation_id, "completed");
+}
+
 static void a_stopping_service_hands_its_jobs_back(void **state)
 {
     struct service *s = *state;
@@ -175,6 +231,8 @@ int main(int argc, char **argv)
         CASE(enqueueing_works_while_redis_is_away),
         CASE(a_killed_service_loses_nothing),
         CASE(a_job_that_ended_before_redis_knew_is_settled_unrun),
+        CASE(a_cancelled_job_that_is_added_again_stays_cancelled),
+        CASE(a_retried_job_of_another_producer_survives_a_crash_before_redis_knew),
         CASE(a_stopping_service_hands_its_jobs_back),
         CASE(a_stopping_service_lets_jobs_finish),
         CASE(a_dead_worker_costs_an_attempt_and_the_second_the_job),
