@@ -244,7 +244,8 @@ static void on_subscriber_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct reel_subscriber *subscriber = arg;
 
-    (void)pipe;
+    if (event == NNG_PIPE_EV_REM_POST)
+        reel_dialer_retire((uint32_t)nng_pipe_id(pipe));
     pthread_mutex_lock(&subscriber->lock);
     subscriber->up = event == NNG_PIPE_EV_ADD_POST;
     if (subscriber->up)

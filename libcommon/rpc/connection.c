@@ -253,10 +253,14 @@ static void on_lost(struct reel_channel *channel, uint32_t pipe)
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
-    if (event == NNG_PIPE_EV_ADD_POST)
-        on_connected(arg, (uint32_t)nng_pipe_id(pipe));
-    else if (event == NNG_PIPE_EV_REM_POST)
-        on_lost(arg, (uint32_t)nng_pipe_id(pipe));
+    uint32_t id = (uint32_t)nng_pipe_id(pipe);
+
+    if (event == NNG_PIPE_EV_ADD_POST) {
+        on_connected(arg, id);
+    } else if (event == NNG_PIPE_EV_REM_POST) {
+        reel_dialer_retire(id);
+        on_lost(arg, id);
+    }
 }
 
 static void close_pipe(struct reel_channel *channel)

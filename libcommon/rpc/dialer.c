@@ -17,8 +17,6 @@ enum {
     SHORT_ATTEMPTS = 5,
     FIRST_BACKOFF_US = 50 * 1000,
     LAST_BACKOFF_US = 1000 * 1000,
-    // NNG's own reconnecting is put off beyond any use.
-    NNG_RECONNECT_MS = 3600 * 1000,
 };
 
 struct reel_dialer {
@@ -77,8 +75,6 @@ static int create(struct reel_dialer *dialer, nng_dialer *ret_fresh)
         return rv;
     if (strncmp(dialer->url, "tcp", 3) == 0 || strncmp(dialer->url, "tls", 3) == 0)
         (void)nng_dialer_set_bool(*ret_fresh, NNG_OPT_TCP_KEEPALIVE, true);
-    (void)nng_dialer_set_ms(*ret_fresh, NNG_OPT_RECONNMINT, NNG_RECONNECT_MS);
-    (void)nng_dialer_set_ms(*ret_fresh, NNG_OPT_RECONNMAXT, NNG_RECONNECT_MS);
     return 0;
 }
 
@@ -191,6 +187,11 @@ int reel_dialer_open(uint32_t socket, const char *url,
     }
     *ret_dialer = dialer;
     return 0;
+}
+
+void reel_dialer_retire(uint32_t pipe)
+{
+    nng_dialer_close(nng_pipe_dialer((nng_pipe){.id = pipe}));
 }
 
 void reel_dialer_lost(struct reel_dialer *dialer)

@@ -24,6 +24,11 @@ int reel_dialer_open(uint32_t socket, const char *url,
                      void (*on_failure)(void *arg, const char *reason), void *arg,
                      struct reel_dialer **ret_dialer) REEL_MUST_CHECK;
 
+// Ends the dialer that made the connection `pipe`. To be called from the callback that says that
+// the connection is gone (NNG_PIPE_EV_REM_POST): later NNG dials again by itself, in half of all
+// cases at once, and what it makes is closed under its calls by the attempt that follows.
+void reel_dialer_retire(uint32_t pipe);
+
 // Says that the connection is gone: dial again. From any thread, also from a callback.
 void reel_dialer_lost(struct reel_dialer *dialer);
 

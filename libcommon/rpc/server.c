@@ -150,19 +150,26 @@ static void close_session(struct reel_session *session, void *unused)
     reel_session_close(session->server, (uint32_t)session->node.id);
 }
 
+static bool is_quiet(const struct reel_server *server, int64_t asked_us)
+{
+    int64_t received_us = atomic_load(&server->received_us);
+
+    return reel_clock_mono_us() - (received_us > asked_us ? received_us : asked_us) >= QUIET_US;
+}
+
 // Asks the clients to be quiet and waits a little until they are: NNG 1.5.2 may hang in closing a
-// connection that a peer is sending on.
+// connection that a peer is sending on, and loses the memory of what we are sending ourselves.
 static void hush(struct reel_server *server)
 {
     const struct timespec pause = {.tv_nsec = QUIET_US * 1000 / 4};
     int64_t deadline_us = reel_deadline_in_us(HUSH_US);
+    int64_t asked_us = reel_clock_mono_us();
     int code = REEL_UNAVAILABLE;
 
     atomic_store(&server->draining, true);
     reel_session_each(server, reel_session_goaway, NULL);
     reel_session_each(server, reel_session_cancel, &code);
-    while (!reel_deadline_passed(deadline_us) &&
-           reel_clock_mono_us() - atomic_load(&server->received_us) < QUIET_US)
+    while (!reel_deadline_passed(deadline_us) && !is_quiet(server, asked_us))
         nanosleep(&pause, NULL);
 }
 

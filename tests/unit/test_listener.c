@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "libcommon/obs/metrics.h"
+#include "libcommon/rpc/dialer.h"
 #include "libcommon/rpc/transport.h"
 #include "tests/integration/rpc/fixture.h"
 
@@ -41,11 +42,22 @@ static uint32_t open_server(struct counts *counts)
     return id;
 }
 
+static void on_lost(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    (void)event;
+    (void)arg;
+    reel_dialer_retire((uint32_t)nng_pipe_id(pipe));
+}
+
+// A client that does not dial again by itself: NNG 1.5.2 leaks a connection that is made while its
+// socket closes.
 static uint32_t connect_to(const char *url)
 {
     uint32_t id;
 
     assert_int_equal(reel_transport_open(REEL_TRANSPORT_CLIENT, 1000, &id), 0);
+    assert_int_equal(nng_pipe_notify((nng_socket){.id = id}, NNG_PIPE_EV_REM_POST, on_lost, NULL),
+                     0);
     assert_int_equal(nng_dial((nng_socket){.id = id}, url, NULL, 0), 0);
     return id;
 }
