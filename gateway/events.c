@@ -19,7 +19,6 @@ enum { PAGE = 200, REPLAY_MAX = 5000, BLOCK_BYTES = 16 * 1024 };
 
 static const char prelude[] = "retry: 2000\n\n";
 static const char beat[] = ": \n\n";
-static const char reset[] = "event: reset\ndata: {}\n\n";
 
 struct event_stream {
     struct request *req;
@@ -31,6 +30,7 @@ struct event_stream {
     size_t page_next;
     int64_t last_seq;        // sent already
     struct event_text *text; // being sent, when it is an event
+    char reset[64];          // being sent, when what was missed cannot be read back
     const char *out;         // being sent
     size_t out_len;
 };
@@ -62,6 +62,15 @@ static void put_text(struct event_stream *es, struct event_text *text)
     put(es, text->data, text->len);
     if (text->seq > es->last_seq)
         es->last_seq = text->seq;
+}
+
+// The stream goes on after this id, and so does a client that loses the connection next.
+static void put_reset(struct event_stream *es, int64_t last_seq)
+{
+    es->last_seq = last_seq;
+    int len = snprintf(es->reset, sizeof(es->reset), "id: %" PRId64 "\nevent: reset\ndata: {}\n\n",
+                       last_seq);
+    put(es, es->reset, (size_t)len);
 }
 
 // Ends the stream at once: the client comes back and asks again from where it is.
@@ -107,10 +116,9 @@ static void take_page(struct event_stream *es)
     if (!es->page) {
         fail(es);
     } else if (is_broken(es, es->page)) {
-        es->last_seq = es->page->last_seq;
+        put_reset(es, es->page->last_seq);
         es->replaying = false;
         es->page = NULL;
-        put(es, reset, sizeof(reset) - 1);
     }
 }
 
