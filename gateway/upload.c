@@ -13,6 +13,7 @@
 #include "gateway/transcode.h"
 #include "gateway/uri.h"
 #include "libcommon/core/err.h"
+#include "libcommon/core/utf8.h"
 #include "proto/video.reel.h"
 
 enum {
@@ -146,19 +147,22 @@ static enum step open_stream(struct upload *up, const char *filename, int64_t si
     return STEP_NEXT;
 }
 
-static enum step check_filename(struct request *req, const char *filename, size_t len)
+// `where` is what the client has to mend, at the beginning of a sentence.
+static enum step check_filename(struct request *req, const char *where, const char *filename,
+                                size_t len)
 {
     if (len == 0)
         return problem_answer(req, 400,
                               "The file has no name: send it in the `filename` header or "
                               "with the form's file part.");
     if (len > FILENAME_MAX_BYTES)
-        return problem_answer(req, 400, "The file name has %zu bytes; at most 255 are accepted.",
-                              len);
+        return problem_answer(req, 400, "%s has %zu bytes; at most %d are accepted.", where, len,
+                              FILENAME_MAX_BYTES);
     if (!uri_is_printable_utf8(filename, len))
-        return problem_answer(req, 400,
-                              "The file name must be (percent-encoded) UTF-8 without "
-                              "control characters.");
+        return problem_answer(
+            req, 400, "%s must be (percent-encoded) UTF-8 without control characters.", where);
+    if (reel_utf8_is_blank(filename, len))
+        return problem_answer(req, 400, "%s must have at least one visible character.", where);
     return STEP_NEXT;
 }
 
@@ -199,7 +203,8 @@ static enum step begin_part(struct upload *up)
         return STEP_NEXT;
     if (up->had_file)
         return problem_answer(up->req, 400, "The form has more than one file; send one a request.");
-    enum step step = check_filename(up->req, form->filename, strlen(form->filename));
+    enum step step = check_filename(up->req, "The name of the form's file", form->filename,
+                                    strlen(form->filename));
     return step == STEP_NEXT ? open_stream(up, form->filename, -1) : step;
 }
 
@@ -328,10 +333,16 @@ static enum step begin_raw(struct upload *up)
                               "or as multipart/form-data.");
     if (!filename)
         return problem_retry(req, 503, 1, "The gateway is out of memory. Try again shortly.");
-    // Clients of the Node system send names as they are: what cannot be decoded is taken literally.
-    if (!uri_decode(header ? header : "", len, false, filename, &len))
+    // Clients of the Node system send names as they are: what cannot be decoded is taken literally,
+    // unless a control character is meant.
+    if (!uri_decode(header ? header : "", len, false, filename, &len)) {
+        if (uri_encodes_control(header))
+            return problem_answer(req, 400,
+                                  "The `filename` header must be (percent-encoded) UTF-8 without "
+                                  "control characters.");
         memcpy(filename, header, strlen(header) + 1);
-    enum step step = check_filename(req, filename, len);
+    }
+    enum step step = check_filename(req, "The `filename` header", filename, len);
     return step == STEP_NEXT ? open_stream(up, filename, req->body_length) : step;
 }
 

@@ -45,6 +45,19 @@ bool uri_decode(const char *s, size_t len, bool plus_is_space, char *ret_text, s
     return true;
 }
 
+bool uri_encodes_control(const char *s)
+{
+    size_t len = strlen(s);
+    for (size_t i = 0; i < len; i++) {
+        int value = s[i] == '%' ? escape_value(s + i, len - i) : -1;
+        if ((value >= 0 && value < 0x20) || value == 0x7f)
+            return true;
+        if (value >= 0)
+            i += 2;
+    }
+    return false;
+}
+
 // Reads one byte of the path, decoded; -1 when it may not stand there.
 static int path_byte(const char *path, size_t len, size_t *pos)
 {

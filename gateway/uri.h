@@ -12,6 +12,10 @@
 // broken or decodes to NUL; the output is then undefined. *ret_len may be NULL.
 bool uri_decode(const char *s, size_t len, bool plus_is_space, char *ret_text, size_t *ret_len);
 
+// Whether any escape in `s`, whose others may be broken, stands for an ASCII control character, NUL
+// included.
+bool uri_encodes_control(const char *s);
+
 // Whether the path (up to but without '?') can be decoded once without changing its meaning: no
 // broken escape, no encoded NUL, slash, backslash or control byte, no dot segment, raw or encoded.
 bool uri_path_is_safe(const char *path, size_t len);

@@ -6,22 +6,6 @@
 
 #include "libcommon/core/utf8.h"
 
-struct code_point {
-    uint32_t value;
-    size_t len;
-};
-
-static struct code_point decode(const char *s, size_t len)
-{
-    static const unsigned char mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    size_t n = reel_utf8_char_len(s, len);
-    uint32_t value = (unsigned char)s[0] & mask[n];
-
-    for (size_t i = 1; i < n; i++)
-        value = value << 6 | ((unsigned char)s[i] & 0x3f);
-    return (struct code_point){value, n};
-}
-
 // Control characters, and those that turn the direction of text: they make a name look like
 // another one.
 static bool is_unwanted(uint32_t c)
@@ -48,11 +32,12 @@ static const char *clean(struct reel_arena *arena, const char *name, size_t len)
     if (!out)
         return NULL;
     while (len > 0) {
-        struct code_point c = decode(name, len);
+        uint32_t c;
+        size_t char_len = reel_utf8_decode(name, len, &c);
 
         // Malformed bytes do not pass the dispatcher; should one, it is dropped.
-        size_t step = c.len ? c.len : 1;
-        if (c.len && !is_unwanted(c.value)) {
+        size_t step = char_len ? char_len : 1;
+        if (char_len && !is_unwanted(c)) {
             memcpy(out + n, name, step);
             n += step;
         }
@@ -64,7 +49,7 @@ static const char *clean(struct reel_arena *arena, const char *name, size_t len)
     trim(&start, &n);
     n = reel_utf8_cut(start, n, MODEL_NAME_MAX);
     trim(&start, &n);
-    return reel_arena_strndup(arena, start, n);
+    return reel_arena_strndup(arena, start, reel_utf8_is_blank(start, n) ? 0 : n);
 }
 
 const char *model_clean_name(struct reel_arena *arena, const char *name)

@@ -19,11 +19,12 @@ struct model_refusal {
 };
 
 // `name` without control and text-direction characters and without blanks at its ends; "" when
-// nothing is left. Cut at MODEL_NAME_MAX bytes between characters. NULL when the arena is full.
+// nothing that can be seen is left. Cut at MODEL_NAME_MAX bytes between characters. NULL when the
+// arena is full.
 const char *model_clean_name(struct reel_arena *arena, const char *name);
 
 // The name of a video from the file name a client sent: without folders (of either kind of slash)
-// and extension, cleaned; "video" when nothing is left. NULL when the arena is full.
+// and extension, cleaned; "video" when that is "". NULL when the arena is full.
 const char *model_name_of_file(struct reel_arena *arena, const char *filename);
 
 // The media type of a file extension in lower case; "application/octet-stream" when unknown.

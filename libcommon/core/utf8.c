@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "libcommon/core/base.h"
+
 static bool is_tail(unsigned char c)
 {
     return (c & 0xc0) == 0x80;
@@ -43,6 +45,48 @@ size_t reel_utf8_char_len(const char *s, size_t len)
             return 0;
     }
     return n;
+}
+
+size_t reel_utf8_decode(const char *s, size_t len, uint32_t *ret_code_point)
+{
+    static const unsigned char mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    size_t n = reel_utf8_char_len(s, len);
+    uint32_t value = (unsigned char)s[0] & mask[n];
+
+    for (size_t i = 1; i < n; i++)
+        value = value << 6 | ((unsigned char)s[i] & 0x3f);
+    *ret_code_point = value;
+    return n;
+}
+
+// Controls, White_Space and Default_Ignorable_Code_Point of Unicode 15.
+static bool is_invisible(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {
+        {0x0000, 0x0020},   {0x007f, 0x00a0}, {0x00ad, 0x00ad},   {0x034f, 0x034f},
+        {0x061c, 0x061c},   {0x115f, 0x1160}, {0x1680, 0x1680},   {0x17b4, 0x17b5},
+        {0x180b, 0x180f},   {0x2000, 0x200f}, {0x2028, 0x202f},   {0x205f, 0x206f},
+        {0x3000, 0x3000},   {0x3164, 0x3164}, {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},
+        {0xffa0, 0xffa0},   {0xfff0, 0xfff8}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+        {0xe0000, 0xe0fff},
+    };
+
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(ranges); i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1])
+            return true;
+    return false;
+}
+
+bool reel_utf8_is_blank(const char *s, size_t len)
+{
+    uint32_t c;
+
+    for (size_t i = 0, n; i < len; i += n) {
+        n = reel_utf8_decode(s + i, len - i, &c);
+        if (n == 0 || !is_invisible(c))
+            return false;
+    }
+    return true;
 }
 
 static size_t ascii_prefix(const char *s, size_t len)

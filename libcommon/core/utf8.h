@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "libcommon/core/buf.h"
 
@@ -17,6 +18,15 @@ bool reel_utf8_is_valid(const char *s, size_t len);
 
 // As reel_utf8_is_valid, and no byte is NUL: what a text column and a C string can hold.
 bool reel_utf8_is_text(const char *s, size_t len);
+
+// Reads the well-formed character at `s`: its length, and its code point in *ret_code_point. 0 when
+// the bytes are malformed. `len` is at least 1.
+size_t reel_utf8_decode(const char *s, size_t len, uint32_t *ret_code_point);
+
+// Whether nothing of it can be seen: all is white space, control characters or code points that
+// Unicode tells to ignore by default (zero-width characters, joiners, fillers, variation
+// selectors). An empty text is blank; a malformed one is not.
+bool reel_utf8_is_blank(const char *s, size_t len);
 
 // The largest length of at most `max` that does not cut a character of valid UTF-8 in two.
 size_t reel_utf8_cut(const char *s, size_t len, size_t max);

@@ -129,6 +129,60 @@ static void a_cut_of_malformed_text_still_cuts(void **state)
     assert_int_equal(reel_utf8_cut("\x80\x80\x80\x80\x80\x80\x80\x80", 8, 6), 6);
 }
 
+static void characters_are_decoded(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t code_point;
+    } cases[] = {
+        {"A", 'A'},
+        {"\x7f", 0x7f},
+        {"\xc2\x80", 0x80},
+        {"\xdf\xbf", 0x7ff},
+        {"\xe0\xa0\x80", 0x800},
+        {"\xef\xbf\xbf", 0xffff},
+        {"\xf0\x90\x80\x80", 0x10000},
+        {"\xf4\x8f\xbf\xbf", 0x10ffff},
+    };
+    uint32_t c;
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(cases); i++) {
+        size_t len = strlen(cases[i].text);
+
+        assert_int_equal(reel_utf8_decode(cases[i].text, len, &c), len);
+        assert_int_equal(c, cases[i].code_point);
+        if (len > 1)
+            assert_int_equal(reel_utf8_decode(cases[i].text, len - 1, &c), 0);
+    }
+    assert_int_equal(reel_utf8_decode("\xff", 1, &c), 0);
+}
+
+static void what_cannot_be_seen_is_blank(void **state)
+{
+    static const char *const blank[] = {
+        "",
+        " \t\r\n",
+        "\xc2\x85\xc2\xa0",             // next line, no-break space
+        "\xc2\xad",                     // soft hyphen
+        "\xe2\x80\x8b\xe2\x80\x8d",     // zero-width space, joiner
+        "\xe2\x81\xa0 \xef\xbb\xbf",    // word joiner, byte order mark
+        "\xe3\x80\x80\xe3\x85\xa4",     // ideographic space, Hangul filler
+        "\xef\xb8\x8f",                 // variation selector
+        "\xf3\xa0\x81\x81",             // tag
+        "\xe2\x80\xae\xe2\x81\xa9\x7f", // text direction, delete
+    };
+    static const char *const seen[] = {
+        "a",          "\xe2\x80\x8b.", "\xe2\x80\x90",     "\xc2\xa1", "\xe3\x80\x81",
+        "  \xc3\xa9", "\xe2\x80\xa7",  "\xf0\x9f\x8e\xac", "\xff",     "\xe2\x80"};
+
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(blank); i++)
+        assert_true(reel_utf8_is_blank(blank[i], strlen(blank[i])));
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(seen); i++)
+        assert_false(reel_utf8_is_blank(seen[i], strlen(seen[i])));
+}
+
 static void escaping_leaves_nothing_that_json_forbids(void **state)
 {
     REEL_AUTO(reel_buf_fini) struct reel_buf out;
@@ -159,6 +213,8 @@ int main(void)
         cmocka_unit_test(a_nul_is_valid_but_not_text),
         cmocka_unit_test(a_cut_never_splits_a_character),
         cmocka_unit_test(a_cut_of_malformed_text_still_cuts),
+        cmocka_unit_test(characters_are_decoded),
+        cmocka_unit_test(what_cannot_be_seen_is_blank),
         cmocka_unit_test(escaping_leaves_nothing_that_json_forbids),
     };
 

@@ -47,6 +47,9 @@ static void names_lose_what_cannot_be_seen(void **state)
          "bom"},
         {"\x01\x02\x03", ""},
         {" \n ", ""},
+        {"\xe2\x80\x8b", ""},
+        {"\xc2\xa0\xe2\x80\x8b \xe3\x85\xa4", ""},
+        {"\xe2\x80\x8bx", "\xe2\x80\x8bx"},
         {"", ""},
         {"bad\xff\xc3", "bad"},
     };
@@ -82,6 +85,7 @@ static void file_names_become_names(void **state)
         {".mp4", "video"},
         {"folder/", "video"},
         {"\r\n.mp4", "video"},
+        {"\xe2\x80\x8b.mp4", "video"},
         {"a\"b;c.mp4", "a\"b;c"},
     };
 
