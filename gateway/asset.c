@@ -65,14 +65,15 @@ static void set_validators(struct request *req, const Video__Asset *asset)
     reply_header(req, "Cache-Control", "private, no-cache");
 }
 
-static bool is_not_modified(const struct request *req, const Video__Asset *asset)
+static enum condition_result check_conditions(struct request *req, const Video__Asset *asset)
 {
-    const char *none_match = request_header(req, "If-None-Match");
-    const char *since = request_header(req, "If-Modified-Since");
-    int64_t seconds;
-    if (none_match)
-        return etag_list_matches(none_match, asset->etag);
-    return since && http_date_parse(since, &seconds) && modified_seconds(asset) <= seconds;
+    const struct conditions conditions = {
+        .if_match = request_header_list(req, "If-Match"),
+        .if_unmodified_since = request_header(req, "If-Unmodified-Since"),
+        .if_none_match = request_header_list(req, "If-None-Match"),
+        .if_modified_since = request_header(req, "If-Modified-Since"),
+    };
+    return conditions_check(&conditions, asset->etag, modified_seconds(asset));
 }
 
 static struct MHD_Response *from_storage(struct request *req, const char *key,
@@ -115,8 +116,13 @@ static enum step answer_asset(struct request *req, const Video__Asset *asset)
     const char *if_range = request_header(req, "If-Range");
     const char *header = request_header(req, "Range");
     set_validators(req, asset);
-    if (is_not_modified(req, asset))
+    enum condition_result condition = check_conditions(req, asset);
+    if (condition == CONDITION_NOT_MODIFIED)
         return reply_set(req, 304);
+    if (condition == CONDITION_FAILED)
+        return problem_answer(req, 412,
+                              "The file is not the one that If-Match or If-Unmodified-Since asks "
+                              "for. Leave them out to get what is there now.");
     // A range is for GET alone (RFC 9110, 14.2), and only of the representation the client knows.
     if (strcmp(req->method, "GET") != 0 ||
         (if_range && !if_range_holds(if_range, asset->etag, modified_seconds(asset))))

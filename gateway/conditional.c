@@ -47,27 +47,50 @@ static const char *skip_space(const char *s)
     return s + strspn(s, " \t");
 }
 
-bool etag_list_matches(const char *list, const char *etag)
+bool etag_list_matches(const char *list, const char *etag, enum etag_comparison comparison)
 {
     size_t etag_len = strlen(etag);
     const char *s = skip_space(list);
     if (*s == '*')
         return true;
-    while (*s) {
-        if (strncmp(s, "W/", 2) == 0)
+    // Elements of a list may be empty.
+    for (s += strspn(s, ", \t"); *s; s += strspn(s, ", \t")) {
+        bool is_weak = strncmp(s, "W/", 2) == 0;
+        if (is_weak)
             s += 2;
         if (*s != '"')
             return false;
         size_t len = strcspn(s + 1, "\"");
         if (s[1 + len] != '"')
             return false;
-        if (len == etag_len && memcmp(s + 1, etag, len) == 0)
+        if (len == etag_len && memcmp(s + 1, etag, len) == 0 &&
+            !(is_weak && comparison == ETAG_STRONG))
             return true;
-        s = skip_space(s + len + 2);
-        if (*s == ',')
-            s = skip_space(s + 1);
+        s += len + 2;
     }
     return false;
+}
+
+enum condition_result conditions_check(const struct conditions *conditions, const char *etag,
+                                       int64_t modified_seconds)
+{
+    int64_t seconds;
+    if (conditions->if_match) {
+        if (!etag_list_matches(conditions->if_match, etag, ETAG_STRONG))
+            return CONDITION_FAILED;
+    } else if (conditions->if_unmodified_since &&
+               http_date_parse(conditions->if_unmodified_since, &seconds) &&
+               modified_seconds > seconds) {
+        return CONDITION_FAILED;
+    }
+    if (conditions->if_none_match)
+        return etag_list_matches(conditions->if_none_match, etag, ETAG_WEAK)
+                   ? CONDITION_NOT_MODIFIED
+                   : CONDITION_GO_ON;
+    if (conditions->if_modified_since && http_date_parse(conditions->if_modified_since, &seconds) &&
+        modified_seconds <= seconds)
+        return CONDITION_NOT_MODIFIED;
+    return CONDITION_GO_ON;
 }
 
 bool if_range_holds(const char *if_range, const char *etag, int64_t modified_seconds)

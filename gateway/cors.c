@@ -7,8 +7,8 @@
 
 #define ALLOW_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE"
 #define ALLOW_HEADERS                                                                              \
-    "Authorization, Content-Type, Filename, If-Match, If-None-Match, If-Range, Last-Event-ID, "    \
-    "Range, X-Request-Id, traceparent"
+    "Authorization, Content-Type, Filename, If-Match, If-Modified-Since, If-None-Match, "          \
+    "If-Range, If-Unmodified-Since, Last-Event-ID, Range, X-Request-Id, traceparent"
 #define EXPOSE_HEADERS                                                                             \
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, RateLimit, "               \
     "RateLimit-Policy, Retry-After, X-Request-Id"

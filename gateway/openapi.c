@@ -90,7 +90,9 @@ static json_t *parameters_of(struct document *doc, const struct endpoint *endpoi
     if (endpoint->ops == &upload_ops)
         json_array_append_new(list, parameter("filename", "header", false, text_schema()));
     if (endpoint->ops == &asset_ops) {
-        static const char *const headers[] = {"Range", "If-Range", "If-None-Match"};
+        static const char *const headers[] = {
+            "Range",         "If-Range",          "If-Match",
+            "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"};
         for (size_t i = 0; i < REEL_ARRAY_SIZE(headers); i++)
             json_array_append_new(list, parameter(headers[i], "header", false, text_schema()));
     }

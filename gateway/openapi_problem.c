@@ -19,6 +19,8 @@ static const struct {
     {404, "NotFound", "There is no such thing, or it is another user's.", NULL, NULL},
     {409, "Conflict", "What is there already does not allow it.", NULL, NULL},
     {411, "LengthRequired", "Send Content-Length, or send the body chunked.", NULL, NULL},
+    {412, "PreconditionFailed", "It is not, or not any more, what the request's conditions say.",
+     "ETag", "Of what is there."},
     {413, "ContentTooLarge", "The body is too long; `detail` names both lengths.", NULL, NULL},
     {415, "UnsupportedMediaType", "Send the body as another Content-Type.", NULL, NULL},
     {416, "RangeNotSatisfiable", "The range starts past the end.", "Content-Range",

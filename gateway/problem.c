@@ -34,6 +34,7 @@ static const struct {
     {408, "Request Timeout", "DEADLINE_EXCEEDED"},
     {409, "Conflict", "ABORTED"},
     {411, "Length Required", "INVALID_ARGUMENT"},
+    {412, "Precondition Failed", "FAILED_PRECONDITION"},
     {413, "Content Too Large", "RESOURCE_EXHAUSTED"},
     {414, "URI Too Long", "INVALID_ARGUMENT"},
     {415, "Unsupported Media Type", "INVALID_ARGUMENT"},

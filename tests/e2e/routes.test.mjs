@@ -146,6 +146,14 @@ const special = {
   'GET /api/videos/asset 404': () => [at(`/api/videos/asset?videoId=${known.video}`, { user: mallory }), at(`/api/videos/asset?videoId=${known.video}&type=audio`), at(`/api/videos/asset?videoId=${known.video}&operationId=${randomUUID()}`)],
   'GET /api/videos/asset 416': () => ['bytes=99999999-', 'bytes=-0'].map((range) => request('GET /api/videos/asset', { headers: { range } })),
   'GET /api/videos/asset 206': () => [request('GET /api/videos/asset', { headers: { range: 'bytes=0-9' } })],
+  'GET /api/videos/asset 412': async () => {
+    const base = request('GET /api/videos/asset');
+    const { etag, 'last-modified': modified } = Object.fromEntries((await alice.request('HEAD', base.target)).headers);
+    const earlier = new Date(Date.parse(modified) - 1000).toUTCString();
+    const held = [{ 'if-match': etag }, { 'if-match': '*' }, { 'if-unmodified-since': modified }, { 'if-match': etag, 'if-unmodified-since': earlier }];
+    for (const headers of held) await expect('GET /api/videos/asset', 200, request('GET /api/videos/asset', { headers }));
+    return [{ 'if-match': '"another"' }, { 'if-match': `W/${etag}` }, { 'if-match': '"another"', 'if-none-match': etag }, { 'if-unmodified-since': earlier }].map((headers) => request('GET /api/videos/asset', { headers }));
+  },
   'GET /api/videos/asset 304': async () => [request('GET /api/videos/asset', { headers: { 'if-none-match': (await alice.request('HEAD', request('GET /api/videos/asset').target)).headers.get('etag') } })],
   'GET /api/events 400': () => [...general[400]('GET /api/events'), ...['x', '-1', '99999999999999999999'].map((id) => request('GET /api/events', { endless: true, headers: { 'last-event-id': id } }))],
   'POST /api/auth/register 422': () => [{ username: 'a' }, { username: 'a b c' }, { email: 'x' }, { password: 'short' }, { password: '' }].map((wrong) => json({ ...account(), ...wrong })),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "libcommon/core/base.h"
 #include "libcommon/storage/storage.h"
 #include "tests/integration/gateway/fixture.h"
 #include "tests/integration/gateway/http.h"
@@ -112,6 +113,46 @@ static void what_the_client_has_is_not_sent_again(void **state)
     expect_bytes(get("GET", "If-None-Match: \"x\"\r\nRange: bytes=0-0\r\n"), 206, 0, 1);
 }
 
+static void expect_412(const char *method, const char *headers)
+{
+    char value[64];
+    struct http_response response = get(method, headers);
+    assert_int_equal(response.status, 412);
+    assert_true(http_header(&response, "ETag", value, sizeof(value)));
+    assert_string_equal(value, "\"tag-1\"");
+    assert_true(http_header(&response, "Content-Type", value, sizeof(value)));
+    assert_string_equal(value, "application/problem+json");
+    http_free(&response);
+}
+
+static void another_file_than_the_client_wants_is_not_sent(void **state)
+{
+    (void)state;
+    static const char *const failing[] = {
+        "If-Match: \"x\"\r\n",
+        "If-Match: W/\"tag-1\"\r\n",
+        "If-Match: \"x\"\r\nRange: bytes=0-0\r\n",
+        "If-Match: \"x\"\r\nIf-None-Match: \"tag-1\"\r\n",
+        "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\n",
+        "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\r\nRange: bytes=99999999-\r\n",
+    };
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(failing); i++) {
+        expect_412("GET", failing[i]);
+        expect_412("HEAD", failing[i]);
+    }
+    expect_bytes(get("GET", "If-Match: \"x\"\r\nIf-Match: \"tag-1\"\r\n"), 200, 0, ASSET_BYTES);
+    expect_bytes(get("GET", "If-Match: *\r\nRange: bytes=0-4\r\n"), 206, 0, 5);
+    expect_bytes(get("GET", "If-Match: \"tag-1\"\r\nIf-Unmodified-Since: "
+                            "Sun, 06 Nov 1994 08:49:36 GMT\r\nRange: bytes=1-1\r\n"),
+                 206, 1, 1);
+    expect_bytes(get("GET", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                            "Range: bytes=2-2\r\n"),
+                 206, 2, 1);
+    expect_bytes(get("GET", "If-Match: \"tag-1\"\r\nIf-None-Match: \"x\"\r\n"
+                            "If-None-Match: \"tag-1\"\r\n"),
+                 304, 0, 0);
+}
+
 static void head_tells_without_sending(void **state)
 {
     (void)state;
@@ -161,6 +202,7 @@ static void clients_that_leave_do_no_harm(void **state)
 #define CASES                                                                                      \
     cmocka_unit_test(the_whole_arrives), cmocka_unit_test(ranges_arrive),                          \
         cmocka_unit_test(what_the_client_has_is_not_sent_again),                                   \
+        cmocka_unit_test(another_file_than_the_client_wants_is_not_sent),                          \
         cmocka_unit_test(head_tells_without_sending),                                              \
         cmocka_unit_test(the_name_cannot_split_the_header),                                        \
         cmocka_unit_test(clients_that_leave_do_no_harm)

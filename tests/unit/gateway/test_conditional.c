@@ -52,14 +52,64 @@ static void ranges_resolve_against_the_size(void **state)
 static void etags_are_compared_weakly(void **state)
 {
     (void)state;
-    assert_true(etag_list_matches("\"a\"", "a"));
-    assert_true(etag_list_matches("\"x\", W/\"a\"", "a"));
-    assert_true(etag_list_matches("*", "a"));
-    assert_false(etag_list_matches("\"b\"", "a"));
-    assert_false(etag_list_matches("a", "a"));
-    assert_false(etag_list_matches("\"a", "a"));
-    assert_false(etag_list_matches("", "a"));
-    assert_false(etag_list_matches("\"aa\"", "a"));
+    assert_true(etag_list_matches("\"a\"", "a", ETAG_WEAK));
+    assert_true(etag_list_matches("\"x\", W/\"a\"", "a", ETAG_WEAK));
+    assert_true(etag_list_matches("*", "a", ETAG_WEAK));
+    assert_false(etag_list_matches("\"b\"", "a", ETAG_WEAK));
+    assert_false(etag_list_matches("a", "a", ETAG_WEAK));
+    assert_false(etag_list_matches("\"a", "a", ETAG_WEAK));
+    assert_false(etag_list_matches("", "a", ETAG_WEAK));
+    assert_false(etag_list_matches("\"aa\"", "a", ETAG_WEAK));
+}
+
+static void etags_are_compared_strongly(void **state)
+{
+    (void)state;
+    assert_true(etag_list_matches("\"a\"", "a", ETAG_STRONG));
+    assert_true(etag_list_matches("*", "a", ETAG_STRONG));
+    assert_true(etag_list_matches("W/\"a\", \"a\"", "a", ETAG_STRONG));
+    assert_true(etag_list_matches(", \"x\" ,,\t\"a\"", "a", ETAG_STRONG));
+    assert_false(etag_list_matches("W/\"a\"", "a", ETAG_STRONG));
+    assert_false(etag_list_matches("\"b\"", "a", ETAG_STRONG));
+    assert_false(etag_list_matches(",", "a", ETAG_STRONG));
+}
+
+static void conditions_have_their_order(void **state)
+{
+    (void)state;
+    static const char before[] = "Sun, 06 Nov 1994 08:49:36 GMT";
+    static const char then[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    static const struct {
+        struct conditions conditions;
+        enum condition_result result;
+    } cases[] = {
+        {{0}, CONDITION_GO_ON},
+        {{.if_match = "\"a\""}, CONDITION_GO_ON},
+        {{.if_match = "*"}, CONDITION_GO_ON},
+        {{.if_match = "\"b\""}, CONDITION_FAILED},
+        {{.if_match = "W/\"a\""}, CONDITION_FAILED},
+        {{.if_match = "nonsense"}, CONDITION_FAILED},
+        {{.if_match = ""}, CONDITION_FAILED},
+        {{.if_unmodified_since = then}, CONDITION_GO_ON},
+        {{.if_unmodified_since = before}, CONDITION_FAILED},
+        {{.if_unmodified_since = "nonsense"}, CONDITION_GO_ON},
+        // The tag is asked for before the date.
+        {{.if_match = "\"a\"", .if_unmodified_since = before}, CONDITION_GO_ON},
+        {{.if_match = "\"b\"", .if_unmodified_since = then}, CONDITION_FAILED},
+        // What fails is told before what the client has.
+        {{.if_match = "\"b\"", .if_none_match = "\"a\""}, CONDITION_FAILED},
+        {{.if_match = "\"a\"", .if_none_match = "\"a\""}, CONDITION_NOT_MODIFIED},
+        {{.if_unmodified_since = before, .if_modified_since = then}, CONDITION_FAILED},
+        {{.if_unmodified_since = then, .if_modified_since = then}, CONDITION_NOT_MODIFIED},
+        {{.if_none_match = "\"a\""}, CONDITION_NOT_MODIFIED},
+        {{.if_none_match = "\"b\"", .if_modified_since = then}, CONDITION_GO_ON},
+        {{.if_none_match = "\"a\"", .if_modified_since = before}, CONDITION_NOT_MODIFIED},
+        {{.if_modified_since = then}, CONDITION_NOT_MODIFIED},
+        {{.if_modified_since = before}, CONDITION_GO_ON},
+        {{.if_modified_since = "nonsense"}, CONDITION_GO_ON},
+    };
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(cases); i++)
+        assert_int_equal(conditions_check(&cases[i].conditions, "a", 784111777), cases[i].result);
 }
 
 static void if_range_needs_a_strong_tag_or_the_exact_date(void **state)
@@ -92,6 +142,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_resolve_against_the_size),
         cmocka_unit_test(etags_are_compared_weakly),
+        cmocka_unit_test(etags_are_compared_strongly),
+        cmocka_unit_test(conditions_have_their_order),
         cmocka_unit_test(if_range_needs_a_strong_tag_or_the_exact_date),
         cmocka_unit_test(dates_survive_the_round_trip),
     };
