@@ -15,7 +15,7 @@
 #include "gateway/rpc.h"
 #include "libcommon/core/err.h"
 
-enum { PAGE = 200, REPLAY_MAX = 5000, BLOCK_BYTES = 16 * 1024 };
+enum { PAGE = 200, REPLAY_MAX = 5000, BLOCK_BYTES = 16 * 1024, PAGE_BYTES = 8 * 1024 * 1024 };
 
 static const char prelude[] = "retry: 2000\n\n";
 static const char beat[] = ": \n\n";
@@ -24,9 +24,10 @@ struct event_stream {
     struct request *req;
     struct event_client client;
     bool replaying;
-    bool failed; // the past cannot be read: what is new would hide it
+    bool failed;             // the past cannot be read: what is new would hide it
+    struct reel_arena arena; // of one page
     struct rpc_wait *page_wait;
-    Job__ListEventsResponse *page; // arena
+    Job__ListEventsResponse *page;
     size_t page_next;
     int64_t last_seq;        // sent already
     struct event_text *text; // being sent, when it is an event
@@ -47,6 +48,7 @@ static void stream_fini(void *arg)
     conn_on_gone(es->req->conn, NULL, NULL);
     event_hub_leave(es->req->gw->events, &es->client);
     event_text_unref(es->text);
+    reel_arena_fini(&es->arena);
 }
 
 static void put(struct event_stream *es, const char *text, size_t len)
@@ -73,11 +75,20 @@ static void put_reset(struct event_stream *es, int64_t last_seq)
     put(es, es->reset, (size_t)len);
 }
 
+// Keeps no page for the hours that the stream may go on.
+static void end_replay(struct event_stream *es)
+{
+    es->replaying = false;
+    es->page = NULL;
+    rpc_release(es->req);
+    reel_arena_fini(&es->arena);
+}
+
 // Ends the stream at once: the client comes back and asks again from where it is.
 static void fail(struct event_stream *es)
 {
     es->failed = true;
-    es->replaying = false;
+    end_replay(es);
 }
 
 // While the call is under way it alone wakes the connection: whoever else did would have its
@@ -90,8 +101,11 @@ static bool ask_page(struct event_stream *es)
     request.user_id = es->client.user_id;
     event_hub_hush(es->req->gw->events, &es->client, true);
     conn_on_gone(es->req->conn, NULL, NULL);
-    es->page_wait =
-        rpc_start(es->req, &job_service.methods[JOB_SERVICE_LIST_EVENTS], &request.base);
+    rpc_release(es->req);
+    es->page = NULL;
+    reel_arena_reset(&es->arena);
+    es->page_wait = rpc_start_in(es->req, &es->arena, &job_service.methods[JOB_SERVICE_LIST_EVENTS],
+                                 &request.base);
     return es->page_wait != NULL;
 }
 
@@ -108,8 +122,8 @@ static void take_page(struct event_stream *es)
     es->page_wait = NULL;
     es->page_next = 0;
     es->page = wait->status.code == REEL_OK
-                   ? job__list_events_response__unpack(reel_arena_pb(&es->req->arena),
-                                                       wait->payload_len, wait->payload)
+                   ? job__list_events_response__unpack(reel_arena_pb(&es->arena), wait->payload_len,
+                                                       wait->payload)
                    : NULL;
     conn_on_gone(es->req->conn, on_wake, es);
     event_hub_hush(es->req->gw->events, &es->client, false);
@@ -117,8 +131,7 @@ static void take_page(struct event_stream *es)
         fail(es);
     } else if (is_broken(es, es->page)) {
         put_reset(es, es->page->last_seq);
-        es->replaying = false;
-        es->page = NULL;
+        end_replay(es);
     }
 }
 
@@ -136,8 +149,7 @@ static enum step replay(struct event_stream *es)
             return STEP_NEXT;
         }
         if (es->page && es->page->n_events < PAGE) {
-            es->replaying = false;
-            es->page = NULL;
+            end_replay(es);
             break;
         }
         if (!es->page_wait && !ask_page(es)) {
@@ -226,6 +238,7 @@ static enum step events_finish(struct request *req)
     if (last_id && !parse_last_id(last_id, &es->last_seq))
         return problem_answer(req, 400, "Last-Event-ID must be the id of an event.");
     es->req = req;
+    reel_arena_init(&es->arena, PAGE_BYTES);
     es->replaying = last_id != NULL;
     memcpy(es->client.user_id, req->user_id, strlen(req->user_id) + 1);
     memcpy(es->client.session_id, req->session_id, strlen(req->session_id) + 1);

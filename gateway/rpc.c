@@ -11,7 +11,7 @@
 // Runs on a transport thread while the request is parked: the arena is this thread's meanwhile.
 static bool copy_status(struct rpc_wait *wait, const struct reel_status *status)
 {
-    struct reel_arena *arena = &wait->req->arena;
+    struct reel_arena *arena = wait->arena;
     struct reel_violation *violations =
         reel_arena_array(arena, status->n_violations, sizeof(*violations));
     wait->status = *status;
@@ -34,11 +34,10 @@ static void on_reply(void *arg, const struct reel_status *status, const uint8_t 
     struct rpc_wait *wait = arg;
     wait->lost = !copy_status(wait, status);
     if (payload_len > 0) {
-        wait->payload = reel_arena_memdup(&wait->req->arena, payload, payload_len);
+        wait->payload = reel_arena_memdup(wait->arena, payload, payload_len);
         wait->payload_len = payload_len;
         wait->lost = wait->lost || !wait->payload;
     }
-    wait->done = true;
     waker_wake(&wait->req->waker);
 }
 
@@ -47,13 +46,13 @@ static void on_gone(void *arg)
     reel_client_call_cancel(arg);
 }
 
-struct rpc_wait *rpc_start(struct request *req, const struct reel_method *method,
-                           const ProtobufCMessage *message)
+struct rpc_wait *rpc_start_in(struct request *req, struct reel_arena *arena,
+                              const struct reel_method *method, const ProtobufCMessage *message)
 {
     struct reel_channel *channel = gateway_channel(req->gw, method);
-    struct rpc_wait *wait = reel_arena_zalloc(&req->arena, sizeof(*wait));
+    struct rpc_wait *wait = reel_arena_zalloc(arena, sizeof(*wait));
     size_t len = protobuf_c_message_get_packed_size(message);
-    uint8_t *packed = reel_arena_alloc(&req->arena, len);
+    uint8_t *packed = reel_arena_alloc(arena, len);
     struct reel_metadata metadata[CALL_METADATA_MAX];
     if (!wait || !packed || !channel)
         return NULL;
@@ -64,12 +63,19 @@ struct rpc_wait *rpc_start(struct request *req, const struct reel_method *method
         .n_metadata = transcode_metadata(req, metadata),
     };
     wait->req = req;
+    wait->arena = arena;
     req->rpc = wait;
     wait->method = method;
     waker_arm(&req->waker);
     reel_channel_start(channel, method, &options, packed, len, on_reply, wait, &wait->call);
     conn_on_gone(req->conn, on_gone, wait->call);
     return wait;
+}
+
+struct rpc_wait *rpc_start(struct request *req, const struct reel_method *method,
+                           const ProtobufCMessage *message)
+{
+    return rpc_start_in(req, &req->arena, method, message);
 }
 
 void rpc_release(struct request *req)

@@ -256,8 +256,7 @@ static int handle_list_events(struct job_svc *svc, struct reel_call *call,
 {
     struct services *s = &svc->s;
     struct reel_arena *arena = reel_call_arena(call);
-    if (*req->user_id)
-        atomic_fetch_add(&s->events_asked, 1);
+    atomic_fetch_add(*req->user_id ? &s->events_asked : &s->events_read, 1);
     while (*req->user_id && atomic_load(&s->events_held) && !reel_call_cancelled(call))
         nap_ms(5);
     if (atomic_load(&s->events_refused))

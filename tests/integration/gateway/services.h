@@ -13,7 +13,7 @@
 
 struct reel_publisher;
 
-enum { ASSET_BYTES = 3 * 1024 * 1024 + 17, MAX_EVENTS = 64 };
+enum { ASSET_BYTES = 3 * 1024 * 1024 + 17, MAX_EVENTS = 1024 };
 
 // What the handlers know and what they have seen. One for all three services.
 struct services {
@@ -42,6 +42,7 @@ struct services {
     int64_t oldest_seq;
     atomic_bool events_held;    // ListEvents for a user waits
     atomic_int events_asked;    // such calls that have begun
+    atomic_int events_read;     // calls for all users that have begun
     atomic_bool events_refused; // ListEvents fails
 };
 

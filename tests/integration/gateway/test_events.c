@@ -40,7 +40,7 @@ static int teardown(void **state)
 
 struct listener {
     int fd;
-    char text[64 * 1024];
+    char text[256 * 1024];
     size_t len;
     bool closed;
 };
@@ -152,6 +152,33 @@ static void a_client_that_returns_misses_nothing(void **state)
     snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
     assert_true(await(&listener, id));
     assert_int_equal(count(&listener, "event: job.started"), 3);
+    close(listener.fd);
+}
+
+// The second question comes after the answer to the first has been dealt with.
+static bool has_read_back(void *arg)
+{
+    (void)arg;
+    return atomic_load(&fx.services.events_read) >= 2;
+}
+
+static void a_long_past_comes_page_by_page(void **state)
+{
+    (void)state;
+    enum { N = 450 };
+    char header[64], id[64];
+    snprintf(header, sizeof(header), "Last-Event-ID: %d\r\n", (int)next_seq - 1);
+    for (int i = 0; i < N; i++)
+        event(true);
+    atomic_store(&fx.services.events_read, 0);
+    fixture_wait(has_read_back, NULL);
+    atomic_store(&fx.services.events_asked, 0);
+    struct listener listener = listen_from(header);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&listener, id));
+    assert_int_equal(count(&listener, "event: job.started"), N);
+    assert_int_equal(atomic_load(&fx.services.events_asked), 3);
+    await_live(&listener);
     close(listener.fd);
 }
 
@@ -358,6 +385,7 @@ int main(void)
         cmocka_unit_test(events_reach_their_owner_alone),
         cmocka_unit_test(a_lost_event_is_read_back),
         cmocka_unit_test(a_client_that_returns_misses_nothing),
+        cmocka_unit_test(a_long_past_comes_page_by_page),
         cmocka_unit_test(news_during_a_replay_come_after_it),
         cmocka_unit_test(a_client_may_leave_during_its_replay),
         cmocka_unit_test(a_gap_that_cannot_be_read_back_stays_open),
