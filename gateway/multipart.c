@@ -7,33 +7,58 @@
 
 enum state { PREAMBLE, AFTER_DELIMITER, HEADERS, BODY, DONE, FAILED };
 
-// A parameter `name=value` or `name="value"` of a header value; false when it is absent or too
-// long.
-static bool header_param(const char *value, const char *name, char *ret_text, size_t size)
+// The end of a quoted string that begins at `s`: its closing quote, or the end of the text.
+static const char *quote_end(const char *s)
+{
+    for (s++; *s && *s != '"'; s++)
+        if (*s == '\\' && (s[1] == '"' || s[1] == '\\'))
+            s++;
+    return s;
+}
+
+// The value of a parameter `name=value` or `name="value"`, as it is written; NULL when it is
+// absent.
+static const char *find_param(const char *value, const char *name)
 {
     size_t name_len = strlen(name);
-    for (const char *s = strchr(value, ';'); s; s = strchr(s, ';')) {
-        s += 1 + strspn(s + 1, " \t");
-        if (strncasecmp(s, name, name_len) != 0 || s[name_len] != '=') {
-            const char *quote = s + strcspn(s, ";\"");
-            if (*quote == '"' && (quote = strchr(quote + 1, '"')))
-                s = quote;
+    for (const char *s = value; *s;) {
+        s += strcspn(s, ";\"");
+        if (*s == '"') {
+            s = quote_end(s);
+            s += *s == '"';
             continue;
         }
-        s += name_len + 1;
-        bool quoted = *s == '"';
-        size_t n = 0;
-        for (s += quoted; *s && (quoted ? *s != '"' : !strchr("; \t", *s)); s++) {
-            if (quoted && *s == '\\' && (s[1] == '"' || s[1] == '\\'))
-                s++;
-            if (n + 1 >= size)
-                return false;
-            ret_text[n++] = *s;
-        }
-        ret_text[n] = '\0';
-        return !quoted || *s == '"';
+        if (*s == '\0')
+            break;
+        s += 1 + strspn(s + 1, " \t");
+        if (strncasecmp(s, name, name_len) == 0 && s[name_len] == '=')
+            return s + name_len + 1;
     }
-    return false;
+    return NULL;
+}
+
+enum param { PARAM_ABSENT, PARAM_FOUND, PARAM_BAD };
+
+// Reads a parameter; PARAM_BAD when it is not closed or does not fit.
+static enum param header_param(const char *value, const char *name, char *ret_text, size_t size)
+{
+    const char *s = find_param(value, name);
+    if (!s)
+        return PARAM_ABSENT;
+    bool quoted = *s == '"';
+    const char *end = quoted ? quote_end(s) : s + strcspn(s, "; \t");
+    size_t n = 0;
+    if (quoted && *end != '"')
+        return PARAM_BAD;
+    for (s += quoted; s < end; s++) {
+        if (quoted && *s == '\\' && (s[1] == '"' || s[1] == '\\'))
+            s++;
+        if (n + 1 >= size)
+            return PARAM_BAD;
+        ret_text[n++] = *s;
+    }
+    ret_text[n] = '\0';
+    return PARAM_FOUND;
 }
 
 static bool boundary_is_valid(const char *boundary)
@@ -51,7 +76,7 @@ bool multipart_init(struct multipart *parser, const char *content_type)
     memset(parser, 0, sizeof(*parser));
     if (strncasecmp(content_type, "multipart/form-data", 19) != 0 ||
         !strchr("; \t", content_type[19]) ||
-        !header_param(content_type, "boundary", boundary, sizeof(boundary)) ||
+        header_param(content_type, "boundary", boundary, sizeof(boundary)) != PARAM_FOUND ||
         !boundary_is_valid(boundary))
         return false;
     memcpy(parser->delimiter, "\r\n--", 4);
@@ -204,25 +229,27 @@ static enum multipart_event after_delimiter(struct multipart *parser, const char
     return rc == 0 ? MULTIPART_NEED_MORE : end_delimiter_line(parser);
 }
 
-static bool take_disposition(struct multipart *parser)
+// What is wrong with the disposition, or NULL.
+static const char *take_disposition(struct multipart *parser)
 {
     const char *value = parser->line + 20 + strspn(parser->line + 20, " \t");
     char filename[1024];
     if (strncasecmp(value, "form-data", 9) != 0 || !strchr("; \t", value[9]) ||
-        !header_param(value, "name", parser->name, sizeof(parser->name)))
-        return false;
-    parser->has_filename = header_param(value, "filename", filename, sizeof(filename));
-    if (!parser->has_filename)
-        return true;
+        header_param(value, "name", parser->name, sizeof(parser->name)) != PARAM_FOUND)
+        return "A part's Content-Disposition is malformed.";
+    enum param found = header_param(value, "filename", filename, sizeof(filename));
+    parser->has_filename = found == PARAM_FOUND;
+    if (found == PARAM_ABSENT)
+        return NULL;
     // Some clients send a path; only its last component is a name.
     const char *base = filename;
-    for (const char *s = filename; *s; s++)
+    for (const char *s = filename; found == PARAM_FOUND && *s; s++)
         if (*s == '/' || *s == '\\')
             base = s + 1;
-    if (strlen(base) >= sizeof(parser->filename))
-        return false;
+    if (found == PARAM_BAD || strlen(base) >= sizeof(parser->filename))
+        return "A part's file name is not closed, or longer than 255 bytes.";
     memcpy(parser->filename, base, strlen(base) + 1);
-    return true;
+    return NULL;
 }
 
 static enum multipart_event end_header_line(struct multipart *parser)
@@ -236,8 +263,10 @@ static enum multipart_event end_header_line(struct multipart *parser)
         return MULTIPART_PART;
     }
     if (strncasecmp(parser->line, "Content-Disposition:", 20) == 0) {
-        if (parser->part_open || !take_disposition(parser))
-            return fail(parser, "A part's Content-Disposition is malformed.");
+        const char *flaw = parser->part_open ? "A part has two Content-Disposition headers."
+                                             : take_disposition(parser);
+        if (flaw)
+            return fail(parser, flaw);
         parser->part_open = true;
     }
     parser->line_len = 0;

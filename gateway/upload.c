@@ -34,7 +34,6 @@ struct upload {
     bool had_file;
     bool form_ended;
     const char *filename;
-    int64_t file_bytes;
     size_t gathered;
     uint8_t *packed;        // room for one packed message: the chunk begins at CHUNK_OVERHEAD
     const uint8_t *pending; // a packed message that waits for credit, in `packed` or `start`
@@ -177,8 +176,6 @@ static enum step too_large(struct request *req, int64_t bytes)
 // Gathers file bytes and sends full chunks; lowers *len by what was taken.
 static enum step take_file_bytes(struct upload *up, const char *data, size_t *len)
 {
-    if (up->file_bytes + (int64_t)*len > up->req->gw->config.max_upload_bytes)
-        return too_large(up->req, -1);
     while (*len > 0) {
         enum step step = flush(up);
         if (step != STEP_NEXT)
@@ -186,7 +183,6 @@ static enum step take_file_bytes(struct upload *up, const char *data, size_t *le
         size_t n = CHUNK_BYTES - up->gathered < *len ? CHUNK_BYTES - up->gathered : *len;
         memcpy(up->packed + CHUNK_OVERHEAD + up->gathered, data, n);
         up->gathered += n;
-        up->file_bytes += (int64_t)n;
         data += n;
         *len -= n;
         if (up->gathered == CHUNK_BYTES)
@@ -242,6 +238,9 @@ static enum step take_form_event(struct upload *up, const char *data, size_t len
 static enum step upload_body(struct request *req, const char *data, size_t *len)
 {
     struct upload *up = req->state;
+    // All of the body counts: a form may be endless without any file.
+    if (req->body_received + (int64_t)*len > req->gw->config.max_upload_bytes)
+        return too_large(req, -1);
     if (!up->form)
         return take_file_bytes(up, data, len);
     while (*len > 0) {

@@ -188,6 +188,30 @@ static void too_large_names_both_numbers(void **state)
     expect(fd, 413, "6291456");
 }
 
+// What is not the file counts as well: nobody holds a thread with a form that never ends.
+static void an_endless_form_ends(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {
+        "", "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n",
+        "--b\r\nContent-Disposition: form-data; name=a; filename=f\r\n\r\nx\r\n--b--\r\n"};
+    for (size_t k = 0; k < REEL_ARRAY_SIZE(heads); k++) {
+        char line[256];
+        int fd = begin("Content-Type: multipart/form-data; boundary=b\r\n"
+                       "Transfer-Encoding: chunked\r\n");
+        int len = snprintf(line, sizeof(line), "%zx\r\n%s\r\n", strlen(heads[k]), heads[k]);
+        if (*heads[k])
+            http_send(fd, line, (size_t)len);
+        for (int i = 0; i < 7 * 16; i++) {
+            http_send(fd, "10000\r\n", 7);
+            http_send(fd, (const char *)file, 65536);
+            http_send(fd, "\r\n", 2);
+        }
+        http_send(fd, "0\r\n\r\n", 5);
+        expect(fd, 413, "more than 6291456 bytes");
+    }
+}
+
 static void a_refused_upload_is_not_asked_to_continue(void **state)
 {
     (void)state;
@@ -259,6 +283,7 @@ int main(void)
         cmocka_unit_test(names_that_nobody_can_see_are_refused),
         cmocka_unit_test(bad_uploads_are_refused_by_name),
         cmocka_unit_test(too_large_names_both_numbers),
+        cmocka_unit_test(an_endless_form_ends),
         cmocka_unit_test(a_refused_upload_is_not_asked_to_continue),
         cmocka_unit_test(a_client_that_leaves_cancels_the_upload),
         cmocka_unit_test(a_slow_service_stops_the_client),

@@ -77,6 +77,33 @@ static void forms_parse_the_same_however_they_are_cut(void **state)
           "a/-[z];");
 }
 
+// What stands in quotes is a value, whatever it looks like.
+static void a_quoted_name_hides_nothing(void **state)
+{
+    (void)state;
+    check(PART("name=\"a\\\"; filename=b\"", "1") "--XX--", "a\"; filename=b/-[1];");
+    check(PART("name=\"a; filename=b\"", "1") "--XX--", "a; filename=b/-[1];");
+    check(PART("name=\"a\\\\\"; filename=\"b;c\"", "1") "--XX--", "a\\/b;c[1];");
+    check(PART("name=\"a\"; filename=\"C:\\dir\\f.mp4\"", "1") "--XX--", "a/f.mp4[1];");
+    check(PART("name=a; filename=\"\"", "1") "--XX--", "a/[1];");
+}
+
+static void a_file_name_that_does_not_fit_is_no_plain_field(void **state)
+{
+    (void)state;
+    static const unsigned lengths[] = {256, 1500};
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(lengths); i++) {
+        char long_name[1600], body[2048];
+        memset(long_name, 'n', lengths[i]);
+        long_name[lengths[i]] = '\0';
+        snprintf(body, sizeof(body), PART("name=a; filename=\"%s\"", "1") "--XX--", long_name);
+        check(body, "!");
+        snprintf(body, sizeof(body), PART("name=a; filename=%s", "1") "--XX--", long_name);
+        check(body, "!");
+    }
+    check(PART("name=a; filename=\"b", "1") "--XX--", "!");
+}
+
 static void near_boundaries_are_data(void **state)
 {
     (void)state;
@@ -150,6 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_parse_the_same_however_they_are_cut),
+        cmocka_unit_test(a_quoted_name_hides_nothing),
+        cmocka_unit_test(a_file_name_that_does_not_fit_is_no_plain_field),
         cmocka_unit_test(near_boundaries_are_data),
         cmocka_unit_test(file_names_lose_their_folders),
         cmocka_unit_test(malformed_forms_are_errors),
