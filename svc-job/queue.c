@@ -19,10 +19,12 @@ enum script {
     SCRIPT_COUNTS,
     SCRIPT_EXTEND,
     SCRIPT_INIT,
+    SCRIPT_LOCKS,
     SCRIPT_LOG,
     SCRIPT_PROBE,
     SCRIPT_PROGRESS,
     SCRIPT_PUTBACK,
+    SCRIPT_RECLAIM,
     SCRIPT_REMOVE,
     SCRIPT_RETRY,
     SCRIPT_SETTLE,
@@ -142,10 +144,12 @@ static void name_scripts(struct queue *q)
         [SCRIPT_COUNTS] = {.name = "counts", .source = embedded_counts},
         [SCRIPT_EXTEND] = {.name = "extend", .source = embedded_extend},
         [SCRIPT_INIT] = {.name = "init", .source = embedded_init},
+        [SCRIPT_LOCKS] = {.name = "locks", .source = embedded_locks},
         [SCRIPT_LOG] = {.name = "log", .source = embedded_log},
         [SCRIPT_PROBE] = {.name = "probe", .source = embedded_probe},
         [SCRIPT_PROGRESS] = {.name = "progress", .source = embedded_progress},
         [SCRIPT_PUTBACK] = {.name = "putback", .source = embedded_putback},
+        [SCRIPT_RECLAIM] = {.name = "reclaim", .source = embedded_reclaim},
         [SCRIPT_REMOVE] = {.name = "remove", .source = embedded_remove},
         [SCRIPT_RETRY] = {.name = "retry", .source = embedded_retry},
         [SCRIPT_SETTLE] = {.name = "settle", .source = embedded_settle},
@@ -421,6 +425,47 @@ int queue_sweep(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
     int rc = run(q, SCRIPT_SWEEP, deadline_us, arena, &args, &reply);
     if (rc == REEL_OK)
         *ret_n = reply.n_items;
+    return rc;
+}
+
+int queue_list_locks(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
+                     struct queue_lock **ret_locks, size_t *ret_n)
+{
+    struct args args = args_for(q);
+    struct reel_redis_reply reply;
+
+    int rc = run(q, SCRIPT_LOCKS, deadline_us, arena, &args, &reply);
+    if (rc != REEL_OK)
+        return rc;
+    struct queue_lock *locks = reel_arena_array(arena, reply.n_items / 2, sizeof(*locks));
+    if (locks == NULL)
+        return REEL_RESOURCE_EXHAUSTED;
+    for (size_t i = 0; i < reply.n_items / 2; i++)
+        locks[i] = (struct queue_lock){reply.items[2 * i].str, reply.items[2 * i + 1].str};
+    *ret_locks = locks;
+    *ret_n = reply.n_items / 2;
+    return REEL_OK;
+}
+
+int queue_reclaim(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
+                  const struct queue_lock *locks, size_t n, int32_t max_stalled, size_t *ret_n)
+{
+    struct reel_redis_arg key = reel_redis_str(q->meta_key);
+    struct reel_redis_arg *argv = reel_arena_array(arena, 2 + n * 2, sizeof(*argv));
+    struct reel_redis_reply reply;
+
+    if (argv == NULL)
+        return REEL_RESOURCE_EXHAUSTED;
+    argv[0] = reel_redis_str(q->prefix);
+    argv[1] = reel_redis_int(arena, max_stalled);
+    for (size_t i = 0; i < n; i++) {
+        argv[2 + i * 2] = reel_redis_str(locks[i].id);
+        argv[3 + i * 2] = reel_redis_str(locks[i].token);
+    }
+    int rc = reel_redis_eval(q->redis, deadline_us, arena, &q->scripts[SCRIPT_RECLAIM], 1, &key,
+                             2 + n * 2, argv, &reply);
+    if (rc == REEL_OK)
+        *ret_n = (size_t)reply.integer;
     return rc;
 }
 

@@ -81,6 +81,11 @@ struct queue_renewal {
     bool lost; // out
 };
 
+struct queue_lock {
+    const char *id;
+    const char *token;
+};
+
 enum queue_where { QUEUE_MISSING, QUEUE_QUEUED, QUEUE_COMPLETED, QUEUE_FAILED };
 
 struct queue_probe {
@@ -152,6 +157,16 @@ int queue_log(struct queue *q, int64_t deadline_us, struct reel_arena *arena, co
 // Puts jobs of lost workers back, at most once per interval in the whole fleet.
 int queue_sweep(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
                 uint32_t interval_ms, int32_t max_stalled, size_t *ret_n) REEL_MUST_CHECK;
+
+// The locks of all active jobs.
+int queue_list_locks(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
+                     struct queue_lock **ret_locks, size_t *ret_n) REEL_MUST_CHECK;
+
+// Puts back those jobs that are still under these locks, whose workers must be gone for certain.
+// As a sweep does, without waiting for the locks to expire. *ret_n: how many.
+int queue_reclaim(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
+                  const struct queue_lock *locks, size_t n, int32_t max_stalled,
+                  size_t *ret_n) REEL_MUST_CHECK;
 
 // Removes a job that nobody runs. REEL_NOT_FOUND: there is none; REEL_FAILED_PRECONDITION: it is
 // active.

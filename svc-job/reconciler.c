@@ -192,6 +192,32 @@ static int sweep(struct reconciler *r, struct reel_arena *arena)
     return rc;
 }
 
+// The jobs of a service that died on this machine, be it this one's predecessor, need not wait
+// until their locks expire.
+static int reclaim(struct reconciler *r, struct reel_arena *arena)
+{
+    struct queue_lock *locks;
+    size_t n_gone = 0;
+    size_t n;
+
+    int rc = queue_list_locks(r->env->queue, reel_deadline_in_us(REDIS_US), arena, &locks, &n);
+    if (rc != REEL_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        if (holder_is_gone(locks[i].token))
+            locks[n_gone++] = locks[i];
+    }
+    if (n_gone == 0)
+        return REEL_OK;
+    rc = queue_reclaim(r->env->queue, reel_deadline_in_us(REDIS_US), arena, locks, n_gone,
+                       (int32_t)r->env->config->max_stalled, &n);
+    if (rc == REEL_OK && n > 0) {
+        reel_counter_add(r->stalled, n);
+        reel_log(REEL_LOG_WARN, "queue.reclaimed", REEL_FI("jobs", n));
+    }
+    return rc;
+}
+
 static void prune(struct reconciler *r, struct reel_arena *arena)
 {
     const struct job_config *config = r->env->config;
@@ -212,6 +238,8 @@ static void pass(struct reconciler *r, struct reel_arena *arena)
 
     if (rc == REEL_OK)
         rc = sweep(r, arena);
+    if (rc == REEL_OK)
+        rc = reclaim(r, arena);
     if (rc == REEL_OK)
         rc = compare_all(r, arena);
     if (rc != REEL_OK)

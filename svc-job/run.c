@@ -48,7 +48,7 @@ void run_init(struct run *run)
 {
     memset(run, 0, sizeof(*run));
     pthread_mutex_init(&run->lock, NULL);
-    reel_id_random_hex(run->token, (RUN_TOKEN_SIZE - 1) / 2);
+    holder_token(run->token);
 }
 
 void run_fini(struct run *run)

@@ -15,6 +15,7 @@
 #include "libcommon/storage/storage.h"
 #include "svc-job/config.h"
 #include "svc-job/feed.h"
+#include "svc-job/holder.h"
 #include "svc-job/permits.h"
 #include "svc-job/queue.h"
 #include "svc-job/store.h"
@@ -40,16 +41,14 @@ enum run_stop {
     RUN_HAND_BACK, // the service stops
 };
 
-enum { RUN_TOKEN_SIZE = 33 };
-
 // A slot's present job. The slot's thread writes it, the keeper's thread reads it and may stop it;
 // `lock` guards all fields.
 struct run {
     pthread_mutex_t lock;
-    char token[RUN_TOKEN_SIZE]; // of the lock; renewed with each idle claim
-    uint64_t serial;            // grows with every job: a stop meant for an earlier one is ignored
-    const char *queue_id;       // NULL: no job
-    const char *job_id;         // with the version that fences it; NULL: not running yet, or ending
+    char token[HOLDER_TOKEN_SIZE]; // of the locks, the same for life
+    uint64_t serial;      // grows with every job: a stop meant for an earlier one is ignored
+    const char *queue_id; // NULL: no job
+    const char *job_id;   // with the version that fences it; NULL: not running yet, or ending
     int32_t version;
     struct worker *worker; // NULL: none
     enum run_stop stop;

@@ -225,6 +225,23 @@ local function leave_active(q, id, token)
     return 0
 end
 
+-- A job that its worker left and that is in no list any more: in front again, or to be failed by
+-- the next claimer when that has happened too often. False when it was deleted.
+local function put_back_stalled(q, id, max_stalled)
+    local k = q .. id
+    if call('EXISTS', k) == 0 then return false end
+    local stalled = call('HINCRBY', k, 'stc', 1)
+    local scheduler = call('HGET', k, 'rjk')
+    local is_scheduled = scheduler and call('ZSCORE', q .. 'repeat', scheduler)
+    if stalled > max_stalled and not is_scheduled then
+        call('HSET', k, 'defa', 'job stalled more than allowable limit')
+    end
+    call('RPUSH', q .. 'wait', id)
+    event(q, 'waiting', 'jobId', id, 'prev', 'active')
+    event(q, 'stalled', 'jobId', id)
+    return true
+end
+
 -- What a worker does after it gave a job away: the next one, or a hint for the others. A worker at
 -- the global bound is never woken, so whoever makes room must look for work at once.
 local function go_on(q, fetch, token, lock_ms, worker)

@@ -4,20 +4,9 @@ local back = {}
 if not call('SET', P .. 'stalled-check', int(now_ms()), 'PX', ARGV[2], 'NX') then return back end
 call('XTRIM', P .. 'events', 'MAXLEN', '~', call('HGET', P .. 'meta', 'opts.maxLenEvents') or 10000)
 for _, id in ipairs(call('SMEMBERS', P .. 'stalled')) do
-    local k = P .. id
-    if call('EXISTS', k .. ':lock') == 0 and call('LREM', P .. 'active', 1, id) > 0 then
-        if call('EXISTS', k) == 1 then
-            local stalled = call('HINCRBY', k, 'stc', 1)
-            local scheduler = call('HGET', k, 'rjk')
-            local is_scheduled = scheduler and call('ZSCORE', P .. 'repeat', scheduler)
-            if stalled > tonumber(ARGV[3]) and not is_scheduled then
-                call('HSET', k, 'defa', 'job stalled more than allowable limit')
-            end
-            call('RPUSH', P .. 'wait', id)
-            event(P, 'waiting', 'jobId', id, 'prev', 'active')
-            event(P, 'stalled', 'jobId', id)
-            back[#back + 1] = id
-        end
+    if call('EXISTS', P .. id .. ':lock') == 0 and call('LREM', P .. 'active', 1, id) > 0 and
+        put_back_stalled(P, id, tonumber(ARGV[3])) then
+        back[#back + 1] = id
     end
 end
 call('DEL', P .. 'stalled')

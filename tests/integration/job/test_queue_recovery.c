@@ -41,6 +41,31 @@ static void a_job_of_a_lost_worker_comes_back(void **state)
     tap_check(&fx->tap);
 }
 
+static void a_job_is_reclaimed_from_the_worker_that_is_named(void **state)
+{
+    struct bench *fx = *state;
+    const struct queue_lock gone[] = {{"a", "t"}, {"b", "another"}, {"none", "t"}};
+    struct queue_lock *locks;
+    size_t n;
+
+    add_plain(fx, "a");
+    add_plain(fx, "b");
+    assert_claims(fx, "a");
+    assert_claims(fx, "b");
+    add_plain(fx, "c");
+    assert_int_equal(queue_list_locks(fx->q, soon(), &fx->arena, &locks, &n), REEL_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(locks[0].id, "b");
+    assert_string_equal(locks[0].token, "t");
+    assert_int_equal(queue_reclaim(fx->q, soon(), &fx->arena, gone, 3, 0, &n), REEL_OK);
+    assert_int_equal(n, 1);
+    assert_field(fx, "a", "stc", "1");
+    tap_check(&fx->tap);
+    struct queue_claim claimed = claim(fx, "t");
+    assert_string_equal(claimed.job.id, "a");
+    assert_string_equal(claimed.job.defa, "job stalled more than allowable limit");
+}
+
 static void one_sweep_an_interval_in_the_whole_fleet(void **state)
 {
     struct bench *fx = *state;
@@ -252,6 +277,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_job_of_a_lost_worker_comes_back),
+        CASE(a_job_is_reclaimed_from_the_worker_that_is_named),
         CASE(one_sweep_an_interval_in_the_whole_fleet),
         CASE(renewal_keeps_locks_and_tells_lost_ones),
         CASE(an_expired_lock_is_taken_again_while_the_job_is_active),

@@ -88,6 +88,30 @@ static void a_killed_service_loses_nothing(void **state)
     tap_check(&s->tap);
 }
 
+static void a_killed_services_jobs_run_again_long_before_their_locks_expire(void **state)
+{
+    struct service *s = *state;
+    Job__EnqueueRequest *request = service_request(s, service_add_video(s, "long.mp4"), "convert");
+    Job__Job *job;
+
+    service_end(s, SIGTERM);
+    s->lock_ms = 600 * 1000;
+    service_start(s);
+    request->params->target_format = (char *)"webm";
+    const char *id = service_enqueue(s, request);
+    WAIT_FOR(recorded(s, "job.started", id) == 1);
+    int64_t begun_us = reel_clock_mono_us();
+    assert_int_equal(service_end(s, SIGKILL), -1);
+    service_start(s);
+    WAIT_FOR(recorded(s, "job.started", id) == 2);
+    print_message("started again after %ld ms\n", (long)(reel_clock_mono_us() - begun_us) / 1000);
+    char *stalled = tap_text(&s->tap, "HGET %s stc", tap_key(&s->tap, id));
+    assert_string_equal(stalled, "1");
+    free(stalled);
+    tap_check(&s->tap);
+    assert_int_equal(cancel(s, id, USER_A, &job), REEL_OK);
+}
+
 static void a_job_that_ended_before_redis_knew_is_settled_unrun(void **state)
 {
     struct service *s = *state;
@@ -230,6 +254,7 @@ int main(int argc, char **argv)
         CASE(a_redis_that_forgets_running_jobs_has_them_run_once_for_the_record),
         CASE(enqueueing_works_while_redis_is_away),
         CASE(a_killed_service_loses_nothing),
+        CASE(a_killed_services_jobs_run_again_long_before_their_locks_expire),
         CASE(a_job_that_ended_before_redis_knew_is_settled_unrun),
         CASE(a_cancelled_job_that_is_added_again_stays_cancelled),
         CASE(a_retried_job_of_another_producer_survives_a_crash_before_redis_knew),

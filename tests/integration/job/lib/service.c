@@ -127,6 +127,7 @@ struct service *service_new(void)
     reel_arena_init(&s->arena, 256 << 20);
     s->grace_ms = 5000;
     s->max_stalled = 5;
+    s->lock_ms = 1500;
     service_cut_redis(s, false);
     open_channel(s);
     service_start(s);
@@ -198,7 +199,7 @@ static void set_all(struct service *s, struct environment *env)
     set(env, "REEL_KEY_VIDEO=video-key-for-tests");
     set(env, "REEL_QUEUE_PREFIX=test");
     set(env, "REEL_QUEUE_NAME=%s", s->tap.name);
-    set(env, "REEL_JOB_LOCK_MS=1500");
+    set(env, "REEL_JOB_LOCK_MS=%d", s->lock_ms);
     set(env, "REEL_JOB_SWEEP_MS=300");
     set(env, "REEL_JOB_BACKOFF_MS=100");
     set(env, "REEL_JOB_MAX_STALLED=%d", s->max_stalled);

@@ -31,6 +31,7 @@ struct service {
     pid_t pid; // 0: not running
     int32_t grace_ms;
     int32_t max_stalled;
+    int32_t lock_ms;
     pthread_mutex_t lock; // guards the events heard
     char *seen[SEEN_MAX]; // "<type> <job id> <state>"
     size_t n_seen;
