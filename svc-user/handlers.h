@@ -28,9 +28,8 @@ int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *use
 int handle_register(struct user_svc *svc, struct reel_call *call, const User__RegisterRequest *req,
                     User__RegisterResponse *res);
 
-// UserService.GetUser.
-int handle_get_user(struct user_svc *svc, struct reel_call *call, const User__GetUserRequest *req,
-                    User__GetUserResponse *res);
+// UserService.GetUser, for the calls that came together; at most LOOKUP_MOST.
+void handle_get_users(void *svc, struct reel_gathered *calls, size_t n);
 
 // UserService.UpdateUser.
 int handle_update_user(struct user_svc *svc, struct reel_call *call,

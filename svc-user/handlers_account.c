@@ -41,18 +41,33 @@ int handle_register(struct user_svc *svc, struct reel_call *call, const User__Re
     return rc == REEL_OK ? rc : fail_write(call, rc, constraint);
 }
 
-int handle_get_user(struct user_svc *svc, struct reel_call *call, const User__GetUserRequest *req,
-                    User__GetUserResponse *res)
-{
-    const struct store db = handlers_store(svc, call);
-    const char *user_id;
-    int rc = handlers_user(call, &user_id);
+_Static_assert((int)LOOKUP_MOST >= (int)REEL_GATHER_MOST, "what comes together is asked together");
 
-    (void)req;
-    if (rc != REEL_OK)
-        return rc;
-    rc = lookup_user(svc->lookup, db.deadline_us, db.arena, user_id, &res->user);
-    return rc == REEL_OK ? rc : handlers_fail(call, rc);
+void handle_get_users(void *svc, struct reel_gathered *calls, size_t n)
+{
+    struct user_svc *user_svc = svc;
+    struct lookup lookups[LOOKUP_MOST];
+    struct reel_gathered *asking[LOOKUP_MOST];
+    size_t n_asking = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct store db = handlers_store(user_svc, calls[i].call);
+        const char *user_id;
+
+        calls[i].rc = handlers_user(calls[i].call, &user_id);
+        if (calls[i].rc != REEL_OK)
+            continue;
+        lookups[n_asking] = (struct lookup){user_id, db.deadline_us, db.arena, NULL, 0};
+        asking[n_asking++] = &calls[i];
+    }
+    lookup_users(user_svc->pg, lookups, n_asking);
+    for (size_t i = 0; i < n_asking; i++) {
+        User__GetUserResponse *res = asking[i]->res;
+        int rc = lookups[i].rc;
+
+        res->user = lookups[i].user;
+        asking[i]->rc = rc == REEL_OK ? rc : handlers_fail(asking[i]->call, rc);
+    }
 }
 
 static const char *value_of(const Google__Protobuf__StringValue *optional)

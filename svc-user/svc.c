@@ -8,7 +8,6 @@
 #include "svc-user/hasher.h"
 #include "svc-user/keeper.h"
 #include "svc-user/keys.h"
-#include "svc-user/lookup.h"
 #include "svc-user/throttle.h"
 
 enum {
@@ -30,9 +29,11 @@ static int open_server(struct user_svc *svc)
         .workers = WORKERS,
     };
     int rc = reel_server_new(&server, &svc->server);
-    if (rc == REEL_OK)
-        reel_server_add(svc->server, &user_service, &user_handlers, svc);
-    return rc;
+    if (rc != REEL_OK)
+        return rc;
+    reel_server_add(svc->server, &user_service, &user_handlers, svc);
+    reel_server_gather(svc->server, &user_service.methods[USER_SERVICE_GET_USER], handle_get_users);
+    return REEL_OK;
 }
 
 static int open_all(struct user_svc *svc)
@@ -42,8 +43,6 @@ static int open_all(struct user_svc *svc)
         .url = config->database_url, .application = "reel-user", .max_connections = CONNECTIONS};
     int rc = reel_pg_new(&pg, &svc->pg);
 
-    if (rc == REEL_OK)
-        rc = lookup_new(svc->pg, &svc->lookup);
     if (rc == REEL_OK)
         rc = keys_open(config->keys_dir, config->signing_delay_s, &svc->keys);
     if (rc == REEL_OK)
@@ -85,7 +84,6 @@ void user_svc_free(struct user_svc *svc)
     throttle_free(svc->throttle);
     hasher_free(svc->hasher);
     keys_close(svc->keys);
-    lookup_free(svc->lookup);
     reel_pg_free(svc->pg);
     reel_settings_urls_fini(&svc->listen);
     free(svc);

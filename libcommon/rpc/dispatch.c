@@ -50,6 +50,33 @@ int reel_dispatch_index(struct reel_server *server)
     return 0;
 }
 
+static void run_gathered(void *arg, struct reel_task *first, size_t n);
+
+int reel_dispatch_start(struct reel_server *server)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < server->n_entries && rc == 0; i++) {
+        struct reel_entry *entry = &server->entries[i];
+
+        for (unsigned j = 0; j < server->n_gathered; j++)
+            if (server->gathered[j].method == entry->method)
+                entry->serve = server->gathered[j].serve;
+        if (entry->serve)
+            rc = reel_gather_new("rpc-gather", server->config.max_queued, run_gathered, entry,
+                                 &entry->gather);
+    }
+    return rc;
+}
+
+void reel_dispatch_stop(struct reel_server *server)
+{
+    for (size_t i = 0; i < server->n_entries; i++) {
+        reel_gather_free(server->entries[i].gather);
+        server->entries[i].gather = NULL;
+    }
+}
+
 static int compare_path(struct reel_slice path, const char *entry_path)
 {
     size_t len = strlen(entry_path);
@@ -235,31 +262,69 @@ static int unpack_request(struct reel_call *call, ProtobufCMessage **ret_request
     return rc;
 }
 
-static void run(struct reel_call *call)
+// Makes what the handler is given. REEL_OK, or a code with which to answer.
+static int prepare(struct reel_call *call, ProtobufCMessage **ret_request,
+                   ProtobufCMessage **ret_response)
 {
-    const struct reel_mounted *mounted = call->entry->mounted;
     const struct reel_method *method = call->entry->method;
-    ProtobufCMessage *request = NULL;
-    ProtobufCMessage *response = NULL;
     int rc = ended_early(call);
 
     if (rc == REEL_OK)
-        rc = unpack_request(call, &request);
-    if (rc == REEL_OK && !method->server_streaming) {
-        response = reel_arena_alloc(&call->arena, method->response->sizeof_message);
-        if (response)
-            protobuf_c_message_init(method->response, response);
-        else
-            rc = -ENOMEM;
-    }
-    if (rc == REEL_OK)
-        rc = method->invoke(mounted->impl, mounted->svc, call, request, response);
+        rc = unpack_request(call, ret_request);
+    if (rc != REEL_OK || method->server_streaming)
+        return rc;
+    *ret_response = reel_arena_alloc(&call->arena, method->response->sizeof_message);
+    if (!*ret_response)
+        return -ENOMEM;
+    protobuf_c_message_init(method->response, *ret_response);
+    return REEL_OK;
+}
+
+static void finish(struct reel_call *call, int rc, const ProtobufCMessage *response)
+{
     if (rc != REEL_OK)
         answer(call, explain_end(call, rc), NULL);
     else if (response)
         answer_message(call, response);
     else
         answer(call, REEL_OK, NULL);
+}
+
+static void run(struct reel_call *call)
+{
+    const struct reel_mounted *mounted = call->entry->mounted;
+    ProtobufCMessage *request = NULL;
+    ProtobufCMessage *response = NULL;
+    int rc = prepare(call, &request, &response);
+
+    if (rc == REEL_OK)
+        rc = call->entry->method->invoke(mounted->impl, mounted->svc, call, request, response);
+    finish(call, rc, response);
+}
+
+static void run_gathered(void *arg, struct reel_task *first, size_t n)
+{
+    struct reel_entry *entry = arg;
+    struct reel_gathered calls[REEL_GATHER_MOST];
+    size_t n_calls = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct reel_call *call = REEL_CONTAINER_OF(first, struct reel_call, task);
+        ProtobufCMessage *request = NULL;
+        ProtobufCMessage *response = NULL;
+
+        first = first->next;
+        int rc = prepare(call, &request, &response);
+        if (rc == REEL_OK)
+            calls[n_calls++] =
+                (struct reel_gathered){.call = call, .req = request, .res = response};
+        else
+            finish(call, rc, NULL);
+    }
+    if (n_calls > 0)
+        entry->serve(entry->mounted->svc, calls, n_calls);
+    for (size_t i = 0; i < n_calls; i++)
+        finish(calls[i].call, calls[i].rc, calls[i].res);
 }
 
 static void run_task(struct reel_task *task)
@@ -370,6 +435,16 @@ static void refuse(struct reel_call *call, int rc)
     reel_call_unref(call);
 }
 
+static bool enqueue(struct reel_call *call, bool streaming)
+{
+    struct reel_server *server = call->server;
+
+    if (call->entry->gather)
+        return reel_gather_add(call->entry->gather, &call->task);
+    call->task.run = run_task;
+    return reel_threads_submit(streaming ? server->streams : server->workers, &call->task);
+}
+
 static void start(struct reel_call *call)
 {
     struct reel_server *server = call->server;
@@ -380,8 +455,7 @@ static void start(struct reel_call *call)
         run(call);
         return;
     }
-    call->task.run = run_task;
-    if (reel_threads_submit(streaming ? server->streams : server->workers, &call->task))
+    if (enqueue(call, streaming))
         return;
     reel_call_retry_after_ms(call, REEL_RETRY_BUSY_MS);
     int rc = streaming ? reel_call_fail(call, REEL_RESOURCE_EXHAUSTED,

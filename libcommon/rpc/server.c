@@ -73,6 +73,14 @@ void reel_server_add(struct reel_server *server, const struct reel_service *serv
             (struct reel_mounted){.service = service, .impl = impl, .svc = svc};
 }
 
+void reel_server_gather(struct reel_server *server, const struct reel_method *method,
+                        reel_gathered_fn serve)
+{
+    if (server->n_gathered < REEL_SERVER_MAX_GATHERED)
+        server->gathered[server->n_gathered++] =
+            (struct reel_gathered_method){.method = method, .serve = serve};
+}
+
 static void receive(struct reel_server *server, nng_msg *msg)
 {
     uint32_t pipe = nng_msg_get_pipe(msg).id;
@@ -187,6 +195,7 @@ static void stop(struct reel_server *server)
     if (server->opened && !reel_transport_close(server->socket)) // and what belongs to it
         reel_log(REEL_LOG_WARN, "rpc.close_hangs", REEL_FS("service", server->config.service));
     server->opened = false;
+    reel_dispatch_stop(server);
     reel_threads_free(server->workers);
     reel_threads_free(server->streams);
     server->workers = NULL;
@@ -209,6 +218,8 @@ int reel_server_start(struct reel_server *server)
                               &server->workers);
     if (rc == 0)
         rc = reel_threads_new("rpc-stream", server->config.max_streams, 0, &server->streams);
+    if (rc == 0)
+        rc = reel_dispatch_start(server);
     if (rc == 0)
         rc = open_socket(server);
     if (rc == 0)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "libcommon/core/base.h"
+#include "libcommon/rpc/gather.h"
 #include "libcommon/rpc/method.h"
 
 struct reel_server;
@@ -40,6 +41,23 @@ int reel_server_new(const struct reel_server_config *config,
 // Adds a service before the start. `impl` is its generated vtable, `svc` its state; both borrowed.
 void reel_server_add(struct reel_server *server, const struct reel_service *service,
                      const void *impl, void *svc);
+
+// One of the calls that a gathering handler serves together.
+struct reel_gathered {
+    struct reel_call *call;
+    const void *req;
+    void *res;
+    int rc; // the outcome, as a handler returns it
+};
+
+// Serves calls of one method together, at most REEL_GATHER_MOST: fills `res` and `rc` of each.
+// Their ends and deadlines differ. `svc` is the state given to reel_server_add.
+typedef void (*reel_gathered_fn)(void *svc, struct reel_gathered *calls, size_t n);
+
+// Has the calls of a unary method served together, those that came while earlier ones were served
+// (libcommon/rpc/gather.h), in place of the vtable's handler. Before the start.
+void reel_server_gather(struct reel_server *server, const struct reel_method *method,
+                        reel_gathered_fn serve);
 
 // Listens on every URL and starts the workers, the listener watchdog and the health service. On
 // failure nothing is left running; -EADDRINUSE names the URL in the log.

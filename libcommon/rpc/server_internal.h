@@ -12,6 +12,7 @@
 #include "libcommon/obs/metrics.h"
 #include "libcommon/rpc/call.h"
 #include "libcommon/rpc/flow.h"
+#include "libcommon/rpc/gather.h"
 #include "libcommon/rpc/idmap.h"
 #include "libcommon/rpc/listener.h"
 #include "libcommon/rpc/metadata.h"
@@ -24,6 +25,7 @@ struct nng_aio;
 
 enum {
     REEL_SERVER_MAX_SERVICES = 16,
+    REEL_SERVER_MAX_GATHERED = 8, // methods
     REEL_SERVER_KEEP_CALLS = 64,
     // Streams stop adding to a link on which this much waits.
     REEL_LINK_SOFT_BYTES = 1 << 20,
@@ -45,6 +47,13 @@ struct reel_entry {
     const struct reel_mounted *mounted;
     struct reel_histogram *latency;
     _Atomic(struct reel_counter *) counters[REEL_UNAUTHENTICATED + 1];
+    reel_gathered_fn serve; // NULL: each call by itself
+    struct reel_gather *gather;
+};
+
+struct reel_gathered_method {
+    const struct reel_method *method;
+    reel_gathered_fn serve;
 };
 
 struct reel_server {
@@ -54,6 +63,8 @@ struct reel_server {
     struct reel_listener **listeners; // config.n_urls of them
     struct reel_mounted mounted[REEL_SERVER_MAX_SERVICES];
     unsigned n_mounted;
+    struct reel_gathered_method gathered[REEL_SERVER_MAX_GATHERED];
+    unsigned n_gathered;
     struct reel_entry *entries; // sorted by path
     size_t n_entries;
     struct reel_threads *workers;
@@ -201,6 +212,12 @@ void reel_dispatch_request(struct reel_session *session, struct reel_inbound *in
 
 // Makes the table of methods from the mounted services.
 int reel_dispatch_index(struct reel_server *server);
+
+// Starts what serves calls together.
+int reel_dispatch_start(struct reel_server *server);
+
+// Ends it, once no call can come any more. Fine when it was not started.
+void reel_dispatch_stop(struct reel_server *server);
 
 // call.c
 

@@ -78,6 +78,23 @@ static int handle_work(struct echo_svc *svc, struct reel_call *call, const Echo_
     return REEL_OK;
 }
 
+static void handle_together(void *arg, struct reel_gathered *calls, size_t n)
+{
+    struct echo_svc *svc = arg;
+
+    atomic_fetch_add(&svc->started, (unsigned)n);
+    while (atomic_load(&svc->hold))
+        sleep_us(500);
+    for (size_t i = 0; i < n; i++) {
+        const Echo__WorkRequest *req = calls[i].req;
+        Echo__WorkResponse *res = calls[i].res;
+
+        res->left_us = left_us(calls[i].call);
+        if (req->code != 0)
+            calls[i].rc = reel_call_fail(calls[i].call, req->code, "%s", req->message);
+    }
+}
+
 static char *copy(struct reel_call *call, const char *s)
 {
     return reel_arena_strdup(reel_call_arena(call), s ? s : "");
@@ -226,6 +243,8 @@ void fixture_start(struct fixture *fixture, const struct reel_server_config *con
     own.n_peers = REEL_ARRAY_SIZE(peers);
     require(reel_server_new(&own, &fixture->server) == 0, "reel_server_new");
     reel_server_add(fixture->server, &echo_service, &impl, &fixture->svc);
+    reel_server_gather(fixture->server, &echo_service.methods[ECHO_SERVICE_TOGETHER],
+                       handle_together);
     require(reel_server_start(fixture->server) == 0, "reel_server_start");
     snprintf(fixture->url, sizeof(fixture->url), "%s", reel_server_url(fixture->server, 0));
 }

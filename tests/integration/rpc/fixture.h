@@ -12,8 +12,9 @@
 // The state of the echo service.
 struct echo_svc {
     struct reel_channel *next; // where Relay calls; NULL: nowhere
-    atomic_uint started;       // Work handlers that began
+    atomic_uint started;       // Work handlers that began, and calls of Together
     atomic_uint finished;
+    atomic_bool hold;      // rounds of Together wait
     atomic_uint cancelled; // Work handlers that saw their call cancelled
     _Atomic int64_t cancelled_at_us;
 };

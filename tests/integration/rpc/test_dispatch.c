@@ -378,6 +378,54 @@ static void a_hundred_large_calls_at_once(void **state)
     assert_true(refused < 80);
 }
 
+// Starts Together, which ends with `code`.
+static struct reel_client_call *start_together(struct context *context, int code,
+                                               struct fixture_outcome *outcome)
+{
+    Echo__WorkRequest request = ECHO__WORK_REQUEST__INIT;
+
+    request.code = code;
+    request.message = (char *)"as asked";
+    return fixture_start_call(context->channel, ECHO_SERVICE_TOGETHER, NULL, &request.base,
+                              outcome);
+}
+
+static void calls_served_together_have_their_own_ends(void **state)
+{
+    enum { SERVED = REEL_GATHER_ROUNDS, FAILING, CANCELLED, N };
+    struct context *context = *state;
+    struct echo_svc *svc = &context->fixture.svc;
+    struct fixture_outcome outcomes[N];
+    struct reel_client_call *calls[N];
+
+    memset(outcomes, 0, sizeof(outcomes));
+    atomic_store(&svc->hold, true);
+    for (unsigned i = 0; i < REEL_GATHER_ROUNDS; i++) {
+        calls[i] = start_together(context, 0, &outcomes[i]);
+        assert_true(fixture_wait(&svc->started, i + 1, 5000));
+    }
+    // From here on calls wait, for as many rounds as can be are held.
+    calls[SERVED] = start_together(context, 0, &outcomes[SERVED]);
+    calls[FAILING] = start_together(context, REEL_NOT_FOUND, &outcomes[FAILING]);
+    calls[CANCELLED] = start_together(context, 0, &outcomes[CANCELLED]);
+    reel_client_call_cancel(calls[CANCELLED]);
+    assert_true(fixture_wait(&outcomes[CANCELLED].done, 1, 5000));
+    // Whatever was sent before this has been received.
+    assert_int_equal(fixture_echo(context->channel, 1), REEL_OK);
+    assert_int_equal(atomic_load(&svc->started), REEL_GATHER_ROUNDS);
+    atomic_store(&svc->hold, false);
+    for (unsigned i = 0; i < N; i++) {
+        const int want = i == FAILING ? REEL_NOT_FOUND : i == CANCELLED ? REEL_CANCELLED : REEL_OK;
+
+        assert_true(fixture_wait(&outcomes[i].done, 1, 5000));
+        assert_int_equal(outcomes[i].code, want);
+        reel_client_call_unref(calls[i]);
+    }
+    assert_string_equal(outcomes[FAILING].message, "as asked");
+    // The cancelled one was not served.
+    assert_int_equal(atomic_load(&svc->started), N - 1);
+}
+
 static void calls_are_counted_by_code(void **state)
 {
     struct context *context = *state;
@@ -409,6 +457,7 @@ int main(void)
         TEST(only_trusted_peers_speak_for_users),
         TEST(both_keys_are_valid_and_no_other),
         TEST(a_hundred_large_calls_at_once),
+        TEST(calls_served_together_have_their_own_ends),
         TEST(calls_are_counted_by_code),
     };
 
