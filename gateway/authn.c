@@ -144,6 +144,8 @@ static enum step take_keys(struct request *req, struct authn *authn)
     if (keyring_verify(req->gw->keys, authn->token, reel_clock_wall_us() / 1000000,
                        &authn->claims) == REEL_OK)
         return check_session(req, authn);
+    if (wait->status.code == REEL_OK)
+        return problem_retry(req, 503, 1, "The keys that verify tokens cannot be read. Try again.");
     return problem_from_status(req, &wait->status);
 }
 

@@ -9,6 +9,7 @@
 #include "libcommon/core/clock.h"
 #include "libcommon/core/err.h"
 #include "libcommon/core/id.h"
+#include "libcommon/obs/metrics.h"
 #include "libcommon/rpc/channel.h"
 #include "proto/user.reel.h"
 
@@ -34,6 +35,7 @@ struct revocations {
     bool signalled;
     bool stop;
     atomic_int_fast64_t heard_us; // 0: not since the stream was opened
+    struct reel_gauge *remembered;
     struct ended *slots[SLOTS];
 };
 
@@ -51,17 +53,7 @@ bool revocations_is_fresh(struct revocations *r)
     return heard_us != 0 && reel_clock_mono_us() - heard_us <= STALE_US;
 }
 
-bool revocations_holds(struct revocations *r, const char *session_id)
-{
-    pthread_mutex_lock(&r->lock);
-    const struct ended *ended = *slot_of(r, session_id);
-    while (ended && strcmp(ended->session_id, session_id) != 0)
-        ended = ended->next;
-    pthread_mutex_unlock(&r->lock);
-    return ended != NULL;
-}
-
-static void forget_old(struct ended **slot)
+static void forget_old(struct revocations *r, struct ended **slot)
 {
     while (*slot) {
         struct ended *ended = *slot;
@@ -71,24 +63,42 @@ static void forget_old(struct ended **slot)
         }
         *slot = ended->next;
         free(ended);
+        reel_gauge_add(r->remembered, -1);
     }
 }
 
-static void add(struct revocations *r, const char *session_id)
+// The session's entry or, at the end of its slot, the place for one. The lock is held.
+static struct ended **find(struct revocations *r, const char *session_id)
 {
-    struct ended *ended = calloc(1, sizeof(*ended));
-    if (!ended || strlen(session_id) > REEL_ID_LEN) {
-        free(ended);
-        return;
-    }
-    memcpy(ended->session_id, session_id, strlen(session_id) + 1);
-    ended->forget_us = reel_deadline_in_us((int64_t)KEEP_S * 1000000);
-    pthread_mutex_lock(&r->lock);
     struct ended **slot = slot_of(r, session_id);
-    forget_old(slot);
-    ended->next = *slot;
-    *slot = ended;
+    while (*slot && strcmp((*slot)->session_id, session_id) != 0)
+        slot = &(*slot)->next;
+    return slot;
+}
+
+bool revocations_holds(struct revocations *r, const char *session_id)
+{
+    pthread_mutex_lock(&r->lock);
+    bool holds = *find(r, session_id) != NULL;
     pthread_mutex_unlock(&r->lock);
+    return holds;
+}
+
+// False when memory is out. A new stream tells again what an earlier one has told.
+static bool add(struct revocations *r, const char *session_id)
+{
+    pthread_mutex_lock(&r->lock);
+    forget_old(r, slot_of(r, session_id));
+    struct ended **slot = find(r, session_id);
+    if (!*slot && (*slot = calloc(1, sizeof(**slot)))) {
+        memcpy((*slot)->session_id, session_id, strlen(session_id) + 1);
+        reel_gauge_add(r->remembered, 1);
+    }
+    if (*slot)
+        (*slot)->forget_us = reel_deadline_in_us((int64_t)KEEP_S * 1000000);
+    bool added = *slot != NULL;
+    pthread_mutex_unlock(&r->lock);
+    return added;
 }
 
 static void on_event(void *arg)
@@ -112,17 +122,20 @@ static bool await_event(struct revocations *r)
     return go_on;
 }
 
-static void take(struct revocations *r, const uint8_t *payload, size_t len)
+// Takes one item; false when it cannot be kept, and so the feed cannot be trusted any more.
+static bool take(struct revocations *r, const uint8_t *payload, size_t len)
 {
     User__Revocation *item = user__revocation__unpack(NULL, len, payload);
     if (!item)
-        return;
+        return false;
     // A new stream begins with what was missed; the first heartbeat says that this is all.
+    bool taken = true;
     if (*item->session_id)
-        add(r, item->session_id);
+        taken = strlen(item->session_id) <= REEL_ID_LEN && add(r, item->session_id);
     else
         atomic_store(&r->heard_us, reel_clock_mono_us());
     user__revocation__free_unpacked(item, NULL);
+    return taken;
 }
 
 // Reads the stream until it ends or the gateway does.
@@ -139,8 +152,10 @@ static void follow(struct revocations *r, struct reel_stream *stream)
         }
         if (rc != REEL_OK || !payload)
             return;
-        take(r, payload, len);
+        bool taken = take(r, payload, len);
         free(payload);
+        if (!taken)
+            return;
     }
 }
 
@@ -183,6 +198,8 @@ int revocations_open(struct reel_channel *channel, struct revocations **ret_revo
     if (!r)
         return -ENOMEM;
     r->channel = channel;
+    r->remembered =
+        reel_gauge_get("reel_revoked_sessions", "Ended sessions whose tokens are refused", NULL);
     pthread_mutex_init(&r->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -94,7 +94,7 @@ static int handle_list_keys(struct user_svc *svc, struct reel_call *call,
     res->keys[0] = reel_arena_alloc(arena, sizeof(**res->keys));
     user__public_key__init(res->keys[0]);
     res->keys[0]->kid = svc->s.kid;
-    res->keys[0]->pem = svc->s.public_pem;
+    res->keys[0]->pem = atomic_load(&svc->s.keys_broken) ? (char *)"no key" : svc->s.public_pem;
     return REEL_OK;
 }
 
@@ -115,9 +115,10 @@ static int handle_watch_revocations(struct user_svc *svc, struct reel_call *call
     (void)req;
     while (!reel_call_cancelled(call) && !reel_call_draining(call)) {
         User__Revocation item = USER__REVOCATION__INIT;
-        if (atomic_load(&svc->s.session_ended) && !told) {
+        if (atomic_load(&svc->s.session_ended) && (!told || atomic_load(&svc->s.feed_repeats))) {
             item.session_id = svc->s.session_id;
             told = true;
+            atomic_fetch_add(&svc->s.feed_told, 1);
         }
         if (!atomic_load(&svc->s.feed_silent) && reel_call_send(call, &item.base) != REEL_OK)
             break;

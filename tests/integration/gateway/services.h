@@ -29,6 +29,9 @@ struct services {
 
     atomic_int calls;          // handlers entered
     atomic_int cancelled;      // slow calls that were cancelled
+    atomic_bool keys_broken;   // ListKeys answers with what are no keys
+    atomic_bool feed_repeats;  // the revocation feed tells of the session again and again
+    atomic_int feed_told;      // how often it has
     atomic_bool feed_silent;   // the revocation feed says nothing
     atomic_bool session_ended; // CheckSession and the feed say so
     atomic_bool upload_stuck;  // Upload reads nothing

@@ -379,6 +379,24 @@ static void signing_out_ends_the_stream(void **state)
     close(listener.fd);
 }
 
+static bool was_told(void *arg)
+{
+    (void)arg;
+    return atomic_load(&fx.services.feed_told) >= 5;
+}
+
+// A feed that comes back tells again what it has told.
+static void a_session_that_ends_twice_is_kept_once(void **state)
+{
+    (void)state;
+    atomic_store(&fx.services.session_ended, true);
+    atomic_store(&fx.services.feed_repeats, true);
+    fixture_wait(was_told, NULL);
+    struct http_response response = http_ask(fx.port, "GET", "/metrics", "", NULL);
+    assert_non_null(strstr(response.raw, "\nreel_revoked_sessions 1\n"));
+    http_free(&response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +412,7 @@ int main(void)
         cmocka_unit_test(an_id_that_is_too_old_is_told),
         cmocka_unit_test(a_stranger_hears_nothing),
         cmocka_unit_test(signing_out_ends_the_stream),
+        cmocka_unit_test(a_session_that_ends_twice_is_kept_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -50,6 +50,15 @@ static struct http_response signed_in(const char *method, const char *target, co
     return http_ask(fx.port, method, target, lines, body);
 }
 
+static void keys_that_are_none_let_nobody_in(void **state)
+{
+    (void)state;
+    atomic_store(&fx.services.keys_broken, true);
+    expect(signed_in("GET", "/api/auth/user", "", NULL), 503, "Retry-After: 1");
+    atomic_store(&fx.services.keys_broken, false);
+    expect(signed_in("GET", "/api/auth/user", "", NULL), 200, NULL);
+}
+
 static void public_routes_need_no_token(void **state)
 {
     (void)state;
@@ -267,6 +276,7 @@ static void operators_see_state_and_metrics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_that_are_none_let_nobody_in),
         cmocka_unit_test(public_routes_need_no_token),
         cmocka_unit_test(login_sets_the_cookie_and_logout_clears_it),
         cmocka_unit_test(a_private_route_wants_a_valid_token),
