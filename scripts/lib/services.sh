@@ -75,6 +75,52 @@ services_socket_dir() {
     chmod 700 "$SERVICES_SOCKETS"
 }
 
+# services_decode TEXT: prints it with its %XX resolved.
+services_decode() {
+    local text=${1//\\/\\\\}
+    printf '%b' "${text//%/\\x}"
+}
+
+# services_psql URL ARGUMENT...: psql, with the URL's password in the environment: a command line is
+# for everybody to see.
+services_psql() {
+    local url=$1 password=${PGPASSWORD:-} last_password='^(.*[?&])password=([^&]*)&?(.*)$'
+    shift
+    if [[ $url =~ ^([a-z]+://[^:/@]*):([^/@]*)@(.*)$ ]]; then
+        url=${BASH_REMATCH[1]}@${BASH_REMATCH[3]}
+        password=$(services_decode "${BASH_REMATCH[2]}")
+    fi
+    if [[ $url =~ $last_password ]]; then
+        # Of several the last counts.
+        password=$(services_decode "${BASH_REMATCH[2]}")
+    fi
+    while [[ $url =~ $last_password ]]; do
+        url=${BASH_REMATCH[1]}${BASH_REMATCH[3]}
+    done
+    PGPASSWORD=$password psql "${url%[?&]}" "$@"
+}
+
+# services_redis_cli URL ARGUMENT...: redis-cli on redis://[[user:]password@]host[:port][/db] or
+# unix:///path[?db=n], the password in the environment.
+services_redis_cli() {
+    local url=$1 at user="" password=""
+    shift
+    if [[ $url == unix://* ]]; then
+        at=${url#unix://}
+        redis-cli -s "${at%%\?*}" "$@"
+        return
+    fi
+    at=${url#redis://}
+    if [[ $at =~ ^([^/]*)@(.*)$ ]]; then
+        password=${BASH_REMATCH[1]#*:}
+        [[ ${BASH_REMATCH[1]} != ?*:* ]] || user=${BASH_REMATCH[1]%%:*}
+        at=${BASH_REMATCH[2]}
+    fi
+    set -- ${user:+--user "$user"} -u "redis://$at" "$@"
+    # An empty one would be sent.
+    ([ -z "$password" ] || export REDISCLI_AUTH="$password"; exec redis-cli --no-auth-warning "$@")
+}
+
 services_pg_bin() {
     local bin
     bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
@@ -168,8 +214,8 @@ services_start_pg() {
 }
 
 services_create_database() {
-    if [ "$(psql "$1" -XAtc "select 1 from pg_database where datname = 'reelmesh'")" != 1 ]; then
-        psql "$1" -XAqc "create database reelmesh" || return 1
+    if [ "$(services_psql "$1" -XAtc "select 1 from pg_database where datname = 'reelmesh'")" != 1 ]; then
+        services_psql "$1" -XAqc "create database reelmesh" || return 1
     fi
 }
 
@@ -187,8 +233,8 @@ services_create_roles() {
         name=REEL_PG_PASSWORD_$(echo "${role#reel_}" | tr a-z A-Z)
         password=
         [ -z "$secrets" ] || password=$(sed -n "s/^$name=//p" "$secrets")
-        # The statement goes through stdin: a password on a command line is for everybody to see.
-        psql "$url" -XAq -v ON_ERROR_STOP=1 <<SQL || return 1
+        # The statement has a password as well, and goes through stdin.
+        services_psql "$url" -XAq -v ON_ERROR_STOP=1 <<SQL || return 1
 do \$\$
 begin
     perform pg_advisory_xact_lock(72611);

@@ -103,7 +103,7 @@ stack_start_data() {
     if [ -n "${DATABASE_URL:-}" ]; then
         STACK_PG_URL=$DATABASE_URL
         STACK_PG_PLACE=$DATABASE_URL
-        psql "$STACK_PG_URL" -XAtqc "select 1" >/dev/null ||
+        services_psql "$STACK_PG_URL" -XAtqc "select 1" >/dev/null ||
             { services_fail "the PostgreSQL that DATABASE_URL names does not answer"; return 1; }
     else
         services_start_pg "$STACK_DIR" "$(stack_secret REEL_PG_PASSWORD_ADMIN)" || return 1
@@ -112,6 +112,8 @@ stack_start_data() {
     fi
     if [ -n "${REDIS_URL:-}" ]; then
         STACK_REDIS_URL=$REDIS_URL
+        [ "$(services_redis_cli "$REDIS_URL" ping)" = PONG ] ||
+            { services_fail "the Redis that REDIS_URL names does not answer"; return 1; }
     else
         services_start_redis "$STACK_DIR" || return 1
         STACK_REDIS_URL=$SERVICES_REDIS_URL
@@ -156,12 +158,21 @@ stack_environment() {
     done
 }
 
+# Exports STACK_ENV and nothing else. Not by env(1): its command line would show the secrets.
+stack_enter_environment() {
+    local name
+    for name in $(compgen -e); do
+        unset "$name"
+    done
+    export "${STACK_ENV[@]}"
+}
+
 stack_migrate() {
     local service
     services_create_roles "$STACK_PG_URL" "$STACK_SECRETS" || return 1
     for service in user video job; do
         stack_environment $service "$STACK_PG_URL"
-        env -i "${STACK_ENV[@]}" "$STACK_BIN/reel-$service" --migrate \
+        (stack_enter_environment && exec "$STACK_BIN/reel-$service" --migrate) \
             >>"$STACK_DIR/log/migrate.log" 2>&1 ||
             { tail -5 "$STACK_DIR/log/migrate.log" >&2
               services_fail "the migration of $service failed; see $STACK_DIR/log/migrate.log"
@@ -173,8 +184,8 @@ stack_start() {
     local url=
     [ "$1" = gateway ] || url=$(stack_role_url "$1")
     stack_environment "$1" "$url"
-    process_spawn "$STACK_DIR/run/$1.pid" "$STACK_DIR/log/$1.log" \
-        env -i "${STACK_ENV[@]}" "$STACK_BIN/reel-$1"
+    (stack_enter_environment &&
+        process_spawn "$STACK_DIR/run/$1.pid" "$STACK_DIR/log/$1.log" "$STACK_BIN/reel-$1")
 }
 
 stack_stop() {

@@ -5,7 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-. "$root/scripts/lib/process.sh"
+. "$root/scripts/lib/services.sh"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/reelrun.XXXXXX")
 chmod 711 "$work"
@@ -38,7 +38,7 @@ cleanup() {
     local pidfile
     [ -z "$run" ] || kill -TERM "$run" 2>/dev/null || true
     [ -z "$run" ] || wait "$run" 2>/dev/null || true
-    for pidfile in "$work"/var/run/*.pid; do
+    for pidfile in "$work"/var/run/*.pid "$work"/own/run/*.pid; do
         [ "$(basename "$pidfile")" = run.pid ] || process_stop "$pidfile" KILL 1
     done
     rm -rf "$work"
@@ -152,9 +152,53 @@ a_taken_port_is_named() {
     ! pid_of postgres >/dev/null || fail "PostgreSQL was started"
 }
 
+# Programs that a script may start with a secret: each writes down its command line.
+spy_on_command_lines() {
+    local name
+    mkdir -p "$work/spy"
+    for name in psql redis-cli env setsid; do
+        printf '#!/bin/bash\nprintf "%%s\\n" "$0 $*" >>"%s"\nexec %s "$@"\n' \
+            "$work/spy/lines" "$(command -v $name)" >"$work/spy/$name"
+        chmod +x "$work/spy/$name"
+    done
+}
+
+servers_with_passwords_are_used_and_no_password_is_shown() {
+    local redis_port path=$PATH secret
+    redis_port=$(free_port)
+    (SERVICES_FAST=1 && services_start_pg "$work/own" s3/cret &&
+        echo "$SERVICES_PG_PLACE&user=reel_admin&password=s3%2Fcret" >"$work/own/url")
+    printf '%s\n' "port $redis_port" "bind 127.0.0.1" "requirepass r3dis" 'save ""' >"$work/own/redis.conf"
+    process_spawn "$work/own/run/redis.pid" "$work/own/log/redis.log" \
+        redis-server "$work/own/redis.conf" --dir "$work/own"
+    spy_on_command_lines
+    PATH=$work/spy:$PATH
+    export DATABASE_URL REDIS_URL=redis://:wrong@127.0.0.1:$redis_port
+    DATABASE_URL=$(cat "$work/own/url")
+    eventually bash -c "exec 3<>/dev/tcp/127.0.0.1/$redis_port"
+    ! "$root/scripts/run.sh" --no-setup >"$work/out2" 2>&1 || fail "started with a wrong password"
+    grep -q 'the Redis that REDIS_URL names does not answer' "$work/out2" || fail "no reason given"
+
+    REDIS_URL=redis://:r3dis@127.0.0.1:$redis_port
+    start
+    grep -q '^reel_video$' "$work/var/log/video.log" || fail "svc-video has not its own role"
+    grep -q "^REDIS_URL=$REDIS_URL$" "$work/var/log/job.log" || fail "svc-job has another Redis"
+    stop
+    PATH=$path
+    unset DATABASE_URL REDIS_URL
+    grep -q psql "$work/spy/lines" || fail "nothing was seen"
+    for secret in s3/cret s3%2Fcret r3dis $(sed 's/^[^=]*=//' "$work/var/secrets.env"); do
+        ! grep -F -- "$secret" "$work/spy/lines" >&2 || fail "a command line shows a secret"
+    done
+    process_pid "$work/own/run/postgres.pid" >/dev/null || fail "the given PostgreSQL was stopped"
+    process_stop "$work/own/run/redis.pid"
+    services_stop_pg "$work/own"
+}
+
 for test in it_starts_and_stops each_service_gets_its_own_settings a_second_run_is_refused \
     a_service_that_dies_is_started_again it_starts_after_a_kill_of_everything \
-    it_starts_after_a_kill_of_the_script_alone a_taken_port_is_named; do
+    it_starts_after_a_kill_of_the_script_alone a_taken_port_is_named \
+    servers_with_passwords_are_used_and_no_password_is_shown; do
     $test
     echo "ok $test"
 done
