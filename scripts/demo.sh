@@ -57,10 +57,24 @@ expect() {
     [ "$got" = "$want" ] || die "$file: expected $want, found $got"
 }
 
+# bar LABEL PERCENT STATE: on a terminal one line, drawn again and again; else a line for each tenth
+# and each state.
+drawn=
 bar() {
     local done=$(($2 * 30 / 100)) line
     line=$(printf '%*s' "$done" '' | tr ' ' '#')
-    printf '\r  %-14s [%-30s] %3d %%  %-10s' "$1" "$line" "$2" "$3"
+    line=$(printf '  %-14s [%-30s] %3d %%  %-10s' "$1" "$line" "$2" "$3")
+    if [ -t 1 ]; then
+        printf '\r%s' "$line"
+    elif [ "$drawn" != "$1 $(($2 / 10)) $3" ]; then
+        printf '%s\n' "${line%"${line##*[! ]}"}"
+    fi
+    drawn="$1 $(($2 / 10)) $3"
+}
+
+# end_bar: leaves the line that is drawn again.
+end_bar() {
+    [ ! -t 1 ] || echo
 }
 
 # follow LABEL JOB: the job's progress until it has ended.
@@ -72,8 +86,8 @@ follow() {
         percent=$(field '.progress // 0 | floor' <<<"$job")
         bar "$1" "$percent" "$state"
         case $state in
-        completed) echo; return ;;
-        failed|cancelled) echo; die "$1: $(jq -r '.failedReason // "cancelled"' <<<"$job")" ;;
+        completed) end_bar; return ;;
+        failed|cancelled) end_bar; die "$1: $(jq -r '.failedReason // "cancelled"' <<<"$job")" ;;
         esac
         sleep 0.2
     done
