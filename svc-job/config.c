@@ -141,6 +141,7 @@ static const struct reel_config_item items[] = {
      .max = 3600000,
      .unit = "ms",
      .help = "how long a worker may make no headway before it is ended"},
+    REEL_SETTINGS_METRICS_PORT(struct job_config, metrics_port),
     REEL_SETTINGS_MIGRATE(struct job_config, migrate),
 };
 

@@ -24,6 +24,7 @@ struct job_config {
     int64_t workers;         // active jobs in the whole fleet
     int64_t encodes;         // worker processes at once on this machine; 0: processors + 1
     int64_t grace_ms;        // for running jobs and calls after SIGTERM
+    int64_t metrics_port;    // of 127.0.0.1; 0: none
     int64_t lock_ms;         // of a job's lock without renewal
     int64_t sweep_ms;        // between sweeps for jobs of lost workers
     int64_t max_stalled;     // how often a job may lose its worker service

@@ -172,6 +172,7 @@ static int serve(struct job_svc *svc)
         status = reel_svc_serve(&(struct reel_svc){
             .server = server,
             .grace_us = config->grace_ms * 1000,
+            .metrics_port = config->metrics_port,
             .is_ready = job_svc_is_ready,
             .on_drain = job_svc_drain,
             .arg = svc,

@@ -71,6 +71,7 @@ static const struct reel_config_item items[] = {
      .help = "logins that may wait for a slot; more are refused"},
     REEL_SETTINGS_GRACE_MS(struct user_config, grace_ms, "10000",
                            "time for calls in flight to finish after SIGTERM"),
+    REEL_SETTINGS_METRICS_PORT(struct user_config, metrics_port),
     REEL_SETTINGS_MIGRATE(struct user_config, migrate),
 };
 

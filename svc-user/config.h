@@ -25,6 +25,7 @@ struct user_config {
     int64_t hash_slots;   // passwords hashed at once; 0: as hasher_new
     int64_t hash_waiting; // calls that may wait for a slot
     int64_t grace_ms;
+    int64_t metrics_port; // of 127.0.0.1; 0: none
     bool migrate;
 };
 

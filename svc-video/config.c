@@ -65,6 +65,7 @@ static const struct reel_config_item items[] = {
      .help = "time between two looks for work that was left half done"},
     REEL_SETTINGS_GRACE_MS(struct video_config, grace_ms, "10000",
                            "time for calls in flight to finish after SIGTERM"),
+    REEL_SETTINGS_METRICS_PORT(struct video_config, metrics_port),
     REEL_SETTINGS_MIGRATE(struct video_config, migrate),
 };
 

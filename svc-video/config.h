@@ -25,6 +25,7 @@ struct video_config {
     int64_t upload_ttl_ms; // after which files without a row are removed
     int64_t reconcile_ms;  // between two rounds of the reconciler
     int64_t grace_ms;
+    int64_t metrics_port; // of 127.0.0.1; 0: none
     bool migrate;
 };
 

@@ -12,6 +12,7 @@ static int serve(const struct video_config *config)
     if (rc == 0)
         status = reel_svc_serve(&(struct reel_svc){.server = svc->server,
                                                    .grace_us = config->grace_ms * 1000,
+                                                   .metrics_port = config->metrics_port,
                                                    .is_ready = video_svc_is_ready,
                                                    .arg = svc});
     else

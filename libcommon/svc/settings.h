@@ -54,6 +54,14 @@
         .default_text = default_, .min = 0, .max = 3600000, .unit = "ms", .help = help_            \
     }
 
+// Fills an int64_t, for struct reel_svc.
+#define REEL_SETTINGS_METRICS_PORT(type_, field_)                                                  \
+    {                                                                                              \
+        .name = "REEL_METRICS_PORT", .type = REEL_CONFIG_INT, .offset = offsetof(type_, field_),   \
+        .default_text = "0", .min = 0, .max = 65535, .unit = "",                                   \
+        .help = "port of 127.0.0.1 that answers GET /metrics; 0: none does"                        \
+    }
+
 // Fills a bool.
 #define REEL_SETTINGS_MIGRATE(type_, field_)                                                       \
     {                                                                                              \

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "libcommon/obs/log.h"
+#include "libcommon/svc/exporter.h"
 
 enum {
     STARTING_POLL_MS = 50, // until the service is ready for the first time
@@ -89,20 +90,30 @@ static int serve_until_signal(const struct reel_svc *svc)
     return signal_number;
 }
 
-int reel_svc_serve(const struct reel_svc *svc)
+static int start_exporter(int64_t port, struct reel_exporter **ret_exporter)
+{
+    int rc = port != 0 ? reel_exporter_open((uint16_t)port, ret_exporter) : 0;
+
+    if (rc != 0)
+        reel_log(REEL_LOG_ERROR, "svc.start_failed", REEL_FS("setting", "REEL_METRICS_PORT"),
+                 REEL_FI("value", port), REEL_FS("fault", strerror(-rc)));
+    return rc;
+}
+
+static int start_server(struct reel_server *server)
+{
+    reel_server_set_serving(server, false);
+    int rc = reel_server_start(server);
+
+    if (rc != 0)
+        reel_log(REEL_LOG_ERROR, "svc.start_failed", REEL_FS("fault", strerror(-rc)));
+    return rc;
+}
+
+static void drain(const struct reel_svc *svc, int signal_number)
 {
     bool clean = true;
 
-    if (svc->server) {
-        reel_server_set_serving(svc->server, false);
-        int rc = reel_server_start(svc->server);
-
-        if (rc != 0) {
-            reel_log(REEL_LOG_ERROR, "svc.start_failed", REEL_FS("fault", strerror(-rc)));
-            return EXIT_FAILURE;
-        }
-    }
-    int signal_number = serve_until_signal(svc);
     reel_log(REEL_LOG_INFO, "svc.draining", REEL_FS("signal", strsignal(signal_number)));
     notify("STOPPING=1");
     if (svc->on_drain)
@@ -110,5 +121,17 @@ int reel_svc_serve(const struct reel_svc *svc)
     if (svc->server)
         clean = reel_server_drain(svc->server, svc->grace_us);
     reel_log(REEL_LOG_INFO, "svc.stopped", REEL_FB("drained", clean));
-    return EXIT_SUCCESS;
+}
+
+int reel_svc_serve(const struct reel_svc *svc)
+{
+    struct reel_exporter *exporter = NULL;
+    int rc = start_exporter(svc->metrics_port, &exporter);
+
+    if (rc == 0 && svc->server)
+        rc = start_server(svc->server);
+    if (rc == 0)
+        drain(svc, serve_until_signal(svc));
+    reel_exporter_close(exporter);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

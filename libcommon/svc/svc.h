@@ -16,6 +16,7 @@ void reel_svc_init(void);
 struct reel_svc {
     struct reel_server *server; // started by reel_svc_serve; may be NULL (the gateway has none)
     int64_t grace_us;           // for the drain after SIGTERM
+    int64_t metrics_port;       // of 127.0.0.1, where GET /metrics is answered; 0: nowhere
     // Asked every second: whether what the service needs is up. NULL: always.
     bool (*is_ready)(void *arg);
     // Called when SIGTERM has come, before the drain; NULL: nothing.
@@ -24,6 +25,7 @@ struct reel_svc {
 };
 
 // Starts the server, announces svc.ready in the log once is_ready holds (and to $NOTIFY_SOCKET if
-// set), waits for SIGTERM or SIGINT, drains. Returns the process's exit status. The server stays
-// the caller's to free, which it does first of all: its handlers may still be running.
+// set), waits for SIGTERM or SIGINT, drains; metrics are served until then. Returns the process's
+// exit status. The server stays the caller's to free, which it does first of all: its handlers may
+// still be running.
 int reel_svc_serve(const struct reel_svc *svc);

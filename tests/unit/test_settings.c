@@ -15,6 +15,7 @@ struct settings {
     const char *key;
     struct reel_peer_key peers[2];
     int64_t grace_ms;
+    int64_t metrics_port;
     bool migrate;
 };
 
@@ -26,6 +27,7 @@ static const struct reel_config_item items[] = {
     REEL_SETTINGS_PEER(struct settings, peers[0], "REEL_KEY_ONE", "API key of one", "one's"),
     REEL_SETTINGS_PEER(struct settings, peers[1], "REEL_KEY_TWO", "API key of two", "two's"),
     REEL_SETTINGS_GRACE_MS(struct settings, grace_ms, "10000", "time to finish"),
+    REEL_SETTINGS_METRICS_PORT(struct settings, metrics_port),
     REEL_SETTINGS_MIGRATE(struct settings, migrate),
 };
 
@@ -58,6 +60,7 @@ static void rows_have_defaults_and_leave_the_rest_of_a_peer(void **state)
     assert_null(s.peers[1].service);
     assert_string_equal(s.peers[1].key, "");
     assert_int_equal(s.grace_ms, 10000);
+    assert_int_equal(s.metrics_port, 0);
     assert_false(s.migrate);
 }
 

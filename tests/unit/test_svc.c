@@ -2,6 +2,7 @@
 // The life of a service, in a process of its own: this program with an argument.
 #include "libcommon/svc/svc.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -38,14 +39,17 @@ static void on_drain(void *arg)
     reel_log(REEL_LOG_INFO, "test.drain");
 }
 
-static int run_service(const char *url)
+static int run_service(const char *url, const char *metrics_port)
 {
     static const struct reel_peer_key peer = {.service = "gateway", .key = FIXTURE_KEY};
     const struct reel_server_config config = {
         .service = "test", .urls = &url, .n_urls = 1, .peers = &peer, .n_peers = 1};
     unsigned asked = 0;
-    struct reel_svc svc = {
-        .grace_us = 1000000, .is_ready = is_ready, .on_drain = on_drain, .arg = &asked};
+    struct reel_svc svc = {.grace_us = 1000000,
+                           .metrics_port = atoi(metrics_port),
+                           .is_ready = is_ready,
+                           .on_drain = on_drain,
+                           .arg = &asked};
 
     reel_svc_init();
     reel_log_init("test", REEL_LOG_INFO);
@@ -64,11 +68,12 @@ struct service {
     size_t len;
 };
 
-static void start(struct service *service, const char *url)
+static void start_with(struct service *service, const char *url, const char *metrics_port)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     socklen_t len = sizeof(address.sun_family);
-    char *const argv[] = {(char *)"service", (char *)"--serve", (char *)url, NULL};
+    char *const argv[] = {(char *)"service", (char *)"--serve", (char *)url, (char *)metrics_port,
+                          NULL};
     posix_spawn_file_actions_t actions;
     char path[128];
     int out[2];
@@ -90,6 +95,11 @@ static void start(struct service *service, const char *url)
     posix_spawn_file_actions_destroy(&actions);
     close(out[1]);
     service->out = out[0];
+}
+
+static void start(struct service *service, const char *url)
+{
+    start_with(service, url, "0");
 }
 
 // Reads the log until it holds `text`.
@@ -173,15 +183,75 @@ static void an_address_in_use_is_named(void **state)
     fixture_stop(&fixture);
 }
 
+// A socket with a port of 127.0.0.1, which the service may take as long as it does not listen.
+static int reserve_port(struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof(*address);
+    const int on = 1;
+
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &len), 0);
+    return fd;
+}
+
+static void serves_its_metrics_until_it_stops(void **state)
+{
+    struct sockaddr_in address;
+    struct service service;
+    char answer[64] = "";
+    char port[8];
+
+    (void)state;
+    int reserved = reserve_port(&address);
+    snprintf(port, sizeof(port), "%u", ntohs(address.sin_port));
+    start_with(&service, "tcp://127.0.0.1:0", port);
+    await_log(&service, "svc.ready");
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, "GET /metrics HTTP/1.1\r\n\r\n", 25, MSG_NOSIGNAL), 25);
+    assert_int_equal(recv(fd, answer, 15, MSG_WAITALL), 15);
+    assert_string_equal(answer, "HTTP/1.1 200 OK");
+    close(fd);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); // and one that never says a thing
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(stop(&service, SIGTERM), EXIT_SUCCESS);
+    close(fd);
+    close(reserved);
+}
+
+static void a_metrics_port_in_use_is_named(void **state)
+{
+    struct sockaddr_in address;
+    struct service service;
+    char port[8];
+
+    (void)state;
+    int taken = reserve_port(&address);
+    assert_int_equal(listen(taken, 1), 0);
+    snprintf(port, sizeof(port), "%u", ntohs(address.sin_port));
+    start_with(&service, "tcp://127.0.0.1:0", port);
+    await_log(&service, "svc.start_failed");
+    assert_non_null(strstr(service.log, "\"setting\":\"REEL_METRICS_PORT\""));
+    assert_non_null(strstr(service.log, port));
+    assert_int_equal(stop(&service, 0), EXIT_FAILURE);
+    close(taken);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serves_until_sigterm),
         cmocka_unit_test(a_service_without_server_is_one_too),
         cmocka_unit_test(an_address_in_use_is_named),
+        cmocka_unit_test(serves_its_metrics_until_it_stops),
+        cmocka_unit_test(a_metrics_port_in_use_is_named),
     };
 
-    if (argc == 3 && strcmp(argv[1], "--serve") == 0)
-        return run_service(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "--serve") == 0)
+        return run_service(argv[2], argv[3]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
