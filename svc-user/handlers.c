@@ -38,6 +38,8 @@ int handlers_fail(struct reel_call *call, int code)
     switch (code) {
     case REEL_NOT_FOUND:
         return reel_call_fail(call, code, "This account does not exist any more.");
+    case REEL_ABORTED:
+        return reel_call_fail(call, code, "The account was changed meanwhile. Try again.");
     case REEL_RESOURCE_EXHAUSTED:
         reel_call_retry_after_ms(call, HASHER_RETRY_MS);
         return reel_call_fail(call, code, "Too many people are signing in. Try again.");
@@ -47,6 +49,14 @@ int handlers_fail(struct reel_call *call, int code)
     default:
         return reel_call_fail(call, code, "The account could not be worked on. Try again.");
     }
+}
+
+int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms)
+{
+    reel_call_retry_after_ms(call, wait_ms);
+    return reel_call_fail(call, REEL_RESOURCE_EXHAUSTED,
+                          "Too many wrong passwords, at most %d in %d minutes. Try again later.",
+                          THROTTLE_FAILURES, THROTTLE_WINDOW_S / 60);
 }
 
 int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,
@@ -111,13 +121,8 @@ static int guard_account(struct user_svc *svc, struct reel_call *call, const str
     uint32_t wait_ms =
         throttle_attempt(svc->throttle, req->username, address, reel_clock_mono_us());
 
-    if (wait_ms > 0) {
-        reel_call_retry_after_ms(call, wait_ms);
-        return reel_call_fail(
-            call, REEL_RESOURCE_EXHAUSTED,
-            "Too many wrong passwords, at most %d in %d minutes. Try again later.",
-            THROTTLE_FAILURES, THROTTLE_WINDOW_S / 60);
-    }
+    if (wait_ms > 0)
+        return handlers_fail_guess(call, wait_ms);
     int rc = find_account(svc, db, req, ret_account);
     if (rc == REEL_UNAUTHENTICATED)
         return reel_call_fail(call, rc, "The username or the password is wrong.");

@@ -19,6 +19,9 @@ int handlers_user(struct reel_call *call, const char **ret_user_id) REEL_MUST_CH
 // Fails a call with what the store or the hasher returned.
 int handlers_fail(struct reel_call *call, int code);
 
+// Fails a call that throttle_attempt makes wait.
+int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms);
+
 // Fills the answer to a login or a refresh: a new access token for the session, and what is given.
 int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,
                    const char *session_id, const char *refresh_token,

@@ -199,8 +199,9 @@ static int update_in_transaction(const struct store *db, struct reel_pg_conn *co
     struct reel_pg_rows rows;
     int rc = reel_pg_exec(conn, db->arena, update_sql, REEL_ARRAY_SIZE(params), params, &rows);
 
+    // With a password, the row was there a moment ago: it is the version that differs.
     if (rc == REEL_OK && rows.n_rows == 0)
-        rc = REEL_NOT_FOUND;
+        rc = change->password_hash ? REEL_ABORTED : REEL_NOT_FOUND;
     if (rc == REEL_OK && change->password_hash)
         rc = reel_pg_exec(conn, db->arena, revoke_sql, REEL_ARRAY_SIZE(others), others, NULL);
     if (rc == REEL_OK)

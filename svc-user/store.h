@@ -60,7 +60,7 @@ int store_user_find(const struct store *db, const char *name,
                     struct store_account *ret_account) REEL_MUST_CHECK;
 
 // Changes a user and, when the password changes, revokes its sessions but for one, in one
-// transaction. REEL_NOT_FOUND (there is none, or its password is another one by now),
+// transaction. REEL_NOT_FOUND, REEL_ABORTED when its password is another one by now,
 // REEL_ALREADY_EXISTS with the constraint's name in *ret_constraint.
 int store_user_update(const struct store *db, const char *id,
                       const struct store_user_change *change, User__User **ret_user,

@@ -26,7 +26,8 @@ void throttle_free(struct throttle *throttle);
 // Begins an attempt, which counts as a failure until the right password has come: 0; or the
 // milliseconds until the account may be tried again from this address. `account` is compared
 // without case; whether it exists does not matter. `address` is an IP address in text (of an IPv6
-// address its network counts), or NULL: then nothing is counted. Any thread.
+// address its network counts), "" to count the account wherever it is tried from, or NULL: then
+// nothing is counted. Any thread.
 uint32_t throttle_attempt(struct throttle *throttle, const char *account, const char *address,
                           int64_t now_us);
 

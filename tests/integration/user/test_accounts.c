@@ -3,6 +3,7 @@
 
 #include "libcommon/core/clock.h"
 #include "libcommon/core/id.h"
+#include "svc-user/throttle.h"
 #include "tests/integration/user/lib/service.h"
 #include "tests/lib/cmocka.h"
 
@@ -239,6 +240,33 @@ static void a_new_password_needs_the_current_one(void **state)
     assert_true(is_live(*state, there.caller.session_id));
 }
 
+// A token is no licence to find out the password.
+static void guesses_of_the_current_password_are_counted(void **state)
+{
+    struct reel_status status;
+
+    service_register(*state, "alice");
+    service_register(*state, "bob");
+    const struct login alice = service_login(*state, "alice");
+    const struct login bob = service_login(*state, "bob");
+    assert_int_equal(change_password(*state, &alice.caller, "wrong", "another long password", NULL),
+                     REEL_PERMISSION_DENIED);
+    assert_int_equal(
+        change_password(*state, &alice.caller, SERVICE_PASSWORD, SERVICE_PASSWORD, NULL), REEL_OK);
+    for (int i = 0; i < THROTTLE_FAILURES; i++)
+        assert_int_equal(
+            change_password(*state, &alice.caller, "wrong", "another long password", NULL),
+            REEL_PERMISSION_DENIED);
+    assert_int_equal(
+        change_password(*state, &alice.caller, SERVICE_PASSWORD, "another long password", &status),
+        REEL_RESOURCE_EXHAUSTED);
+    assert_true(status.retry_after_ms > 0);
+    assert_int_equal(
+        change_password(*state, &bob.caller, SERVICE_PASSWORD, "another long password", NULL),
+        REEL_OK);
+    assert_int_equal(try_login(*state, "alice", SERVICE_PASSWORD), REEL_OK);
+}
+
 static void the_role_of_the_service_sees_its_own_tables_only(void **state)
 {
     struct service *s = *state;
@@ -269,6 +297,7 @@ int main(void)
         CASE(a_new_password_ends_the_other_sessions),
         CASE(without_a_session_a_new_password_ends_them_all),
         CASE(a_new_password_needs_the_current_one),
+        CASE(guesses_of_the_current_password_are_counted),
         CASE(the_role_of_the_service_sees_its_own_tables_only),
     };
 

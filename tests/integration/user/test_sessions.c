@@ -424,7 +424,7 @@ static void no_session_outlives_the_password_it_began_with(void **state)
                                              .if_password_version = before.password_version};
     assert_int_equal(store_user_update(&db, user->id, &change, &changed, &constraint), REEL_OK);
     assert_int_equal(store_user_update(&db, user->id, &change, &changed, &constraint),
-                     REEL_NOT_FOUND);
+                     REEL_ABORTED);
     reel_id_new(id);
     model_refresh_new(NULL, token);
     model_refresh_digest(token, &refresh);
