@@ -55,6 +55,42 @@ static void count(const char *labels)
                      1);
 }
 
+// Whether the rest has to wait, because what it needs is away. Anything else is one thing's own
+// trouble, and must not hold up the others.
+static bool is_away(int rc)
+{
+    return rc == REEL_UNAVAILABLE || rc == REEL_DEADLINE_EXCEEDED;
+}
+
+static int refuse(struct round *round, const struct store_operation *row)
+{
+    struct store db = store_of(round);
+    const struct store_change change = {
+        .operation_id = row->operation->operation_id,
+        .status = "failed",
+        .error = "The operation cannot be started. Ask for it again.",
+    };
+
+    count("kind=\"refused\"");
+    reel_log(REEL_LOG_ERROR, "operation.refused", REEL_FS("operation_id", change.operation_id));
+    return store_operation_settle(&db, row->job_version, &change);
+}
+
+static int hand_over(struct round *round, const struct store_operation *row)
+{
+    int rc = jobs_enqueue(round->svc->jobs, NULL, &round->arena, row->user_id, row->operation);
+    struct store db = store_of(round);
+
+    // What the job service does not take once it never takes.
+    if (rc == REEL_INVALID_ARGUMENT || rc == REEL_ALREADY_EXISTS)
+        return refuse(round, row);
+    if (rc == REEL_OK)
+        rc = store_operation_set_enqueued(&db, row->operation->operation_id, true);
+    if (rc == REEL_OK)
+        count("kind=\"enqueue\"");
+    return rc;
+}
+
 static void hand_over_unsent(struct round *round)
 {
     struct store db = store_of(round);
@@ -63,16 +99,8 @@ static void hand_over_unsent(struct round *round)
     // A request that is still at it gets the time of two rounds.
     int rc = store_operation_list_unsent(&db, 2 * round->svc->config->reconcile_ms, &rows, &n);
 
-    for (size_t i = 0; rc == REEL_OK && i < n; i++) {
-        const Video__Operation *operation = rows[i].operation;
-
-        rc = jobs_enqueue(round->svc->jobs, NULL, &round->arena, rows[i].user_id, operation);
-        db = store_of(round);
-        if (rc == REEL_OK)
-            rc = store_operation_set_enqueued(&db, operation->operation_id, true);
-        if (rc == REEL_OK)
-            count("kind=\"enqueue\"");
-    }
+    for (size_t i = 0; i < n && !is_away(rc); i++)
+        rc = hand_over(round, &rows[i]);
 }
 
 static int settle(struct round *round, const struct store_operation *row)
@@ -109,7 +137,7 @@ static void ask_about_stale(struct round *round)
     size_t n = 0;
     int rc = store_operation_list_stale(&db, STALE_MS, &rows, &n);
 
-    for (size_t i = 0; rc == REEL_OK && i < n; i++)
+    for (size_t i = 0; i < n && !is_away(rc); i++)
         rc = settle(round, &rows[i]);
 }
 
@@ -120,13 +148,23 @@ static void catch_up_events(struct round *round)
         reel_log(REEL_LOG_DEBUG, "reconciler.events_postponed");
 }
 
+static int remove_folder(struct round *round, const char *video_id)
+{
+    int rc = reel_storage_remove(round->svc->storage, video_id);
+
+    if (rc != REEL_OK)
+        reel_log(REEL_LOG_ERROR, "storage.not_removed", REEL_FS("video_id", video_id),
+                 REEL_FI("code", rc));
+    return rc;
+}
+
 static int finish_deletion(struct round *round, const char *video_id)
 {
     struct store db;
     int rc = jobs_cancel_for_video(round->svc->jobs, NULL, &round->arena, video_id);
 
     if (rc == REEL_OK)
-        rc = reel_storage_remove(round->svc->storage, video_id);
+        rc = remove_folder(round, video_id);
     if (rc != REEL_OK)
         return rc;
     count("kind=\"deletion\"");
@@ -141,7 +179,7 @@ static void finish_deletions(struct round *round)
     size_t n = 0;
     int rc = store_video_list_buried(&db, BURIED_MS, &ids, &n);
 
-    for (size_t i = 0; rc == REEL_OK && i < n; i++)
+    for (size_t i = 0; i < n && !is_away(rc); i++)
         rc = finish_deletion(round, ids[i]);
 }
 
@@ -152,12 +190,11 @@ static int remove_unknown(struct round *round)
     size_t n = 0;
     int rc = store_video_list_unknown(&db, round->folders, round->n_folders, &ids, &n);
 
-    for (size_t i = 0; rc == REEL_OK && i < n; i++) {
-        rc = reel_storage_remove(round->svc->storage, ids[i]);
-        if (rc == REEL_OK) {
-            count("kind=\"upload\"");
-            reel_log(REEL_LOG_INFO, "upload.abandoned_removed", REEL_FS("video_id", ids[i]));
-        }
+    for (size_t i = 0; i < n; i++) {
+        if (remove_folder(round, ids[i]) != REEL_OK)
+            continue;
+        count("kind=\"upload\"");
+        reel_log(REEL_LOG_INFO, "upload.abandoned_removed", REEL_FS("video_id", ids[i]));
     }
     round->n_folders = 0;
     reel_arena_reset(&round->arena);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finishes what was left half done: by a crash, or while another part was away.
 //
-// - an operation that the job service has not taken over is handed over again;
+// - an operation that the job service has not taken over is handed over again, or ended as failed
+//   when it is refused;
 // - job events that were dropped on the way are read back;
 // - an operation that has not moved for long is asked about;
 // - a deleted video's jobs are cancelled, its files and then its rows removed;

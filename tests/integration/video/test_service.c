@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -277,6 +278,22 @@ static void an_operation_survives_a_job_service_that_is_away(void **state)
     assert_int_equal(fake_jobs_enqueued(service->jobs, id), 1);
 }
 
+static void an_operation_that_is_refused_ends_and_holds_up_no_other(void **state)
+{
+    struct service *service = *state;
+    const char *refused, *good;
+
+    fake_jobs_answer_enqueue(service->jobs, REEL_UNAVAILABLE);
+    refused = resize(service, SERVICE_USER_A, service_video(service, SERVICE_USER_A));
+    good = resize(service, SERVICE_USER_A, service_video(service, SERVICE_USER_A));
+    fake_jobs_refuse(service->jobs, refused);
+    fake_jobs_answer_enqueue(service->jobs, REEL_OK);
+    service_await(service, "t",
+                  "SELECT enqueued_at IS NOT NULL FROM video_operations WHERE id = '%s'", good);
+    service_await(service, "failed", "SELECT status FROM video_operations WHERE id = '%s'",
+                  refused);
+}
+
 static void results_are_served_under_their_names(void **state)
 {
     struct service *service = *state;
@@ -425,6 +442,42 @@ static void a_deletion_that_stopped_half_way_is_finished(void **state)
     assert_int_equal(fake_jobs_cancelled(service->jobs, video_id), 1);
 }
 
+// Deeper than anything of ours, so that its removal is refused.
+static void make_stubborn(const struct service *service, const char *video_id)
+{
+    char command[256];
+
+    snprintf(command, sizeof(command), "mkdir -p %s/%s/a/b/c/d/e", service->storage_dir, video_id);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_folder_that_stays_holds_up_no_other(void **state)
+{
+    struct service *service = *state;
+    const char *stays = service_video(service, SERVICE_USER_A);
+    const char *goes = service_video(service, SERVICE_USER_A);
+    char abandoned[3][REEL_ID_SIZE];
+
+    make_stubborn(service, stays);
+    free(database_sql(service->database,
+                      "UPDATE videos SET deleted_at = now() - CASE WHEN id = '%s' THEN 2 ELSE 1 "
+                      "END * interval '1 hour'",
+                      stays));
+    service_await(service, "0", "SELECT count(*) FROM videos WHERE id = '%s'", goes);
+    service_await(service, "1", "SELECT count(*) FROM videos");
+    for (int i = 0; i < 3; i++) {
+        reel_id_new(abandoned[i]);
+        put_result(service, abandoned[i], SERVICE_USER_B, "mp4", "x");
+    }
+    make_stubborn(service, abandoned[0]);
+    make_stubborn(service, abandoned[1]);
+    service_stop_video(service);
+    service->config.upload_ttl_ms = 0;
+    service_start_video(service);
+    reconciler_run(service->svc, true);
+    assert_false(file_exists(service, abandoned[2]));
+}
+
 static void files_without_a_row_go_after_their_time(void **state)
 {
     struct service *service = *state;
@@ -532,6 +585,8 @@ int main(int argc, char **argv)
                                         service_stop),
         cmocka_unit_test_setup_teardown(an_operation_survives_a_job_service_that_is_away,
                                         service_start, service_stop),
+        cmocka_unit_test_setup_teardown(an_operation_that_is_refused_ends_and_holds_up_no_other,
+                                        service_start, service_stop),
         cmocka_unit_test_setup_teardown(results_are_served_under_their_names, service_start,
                                         service_stop),
         cmocka_unit_test_setup_teardown(ranges_are_read_and_hostile_keys_are_not, service_start,
@@ -539,6 +594,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(deleting_frees_files_cancels_jobs_and_purges, service_start,
                                         service_stop),
         cmocka_unit_test_setup_teardown(a_deletion_that_stopped_half_way_is_finished, service_start,
+                                        service_stop),
+        cmocka_unit_test_setup_teardown(a_folder_that_stays_holds_up_no_other, service_start,
                                         service_stop),
         cmocka_unit_test_setup_teardown(files_without_a_row_go_after_their_time, service_start,
                                         service_stop),

@@ -35,6 +35,7 @@ struct job_svc {
     int n_enqueued;
     int enqueue_code;
     int inspect_code;
+    char refused[REEL_ID_SIZE]; // operation
     char state[16];
     char format[16];
     char video_codec[16];
@@ -63,7 +64,7 @@ static int handle_enqueue(struct job_svc *svc, struct reel_call *call,
     int code;
 
     pthread_mutex_lock(&svc->lock);
-    code = svc->enqueue_code;
+    code = strcmp(svc->refused, req->operation_id) == 0 ? REEL_INVALID_ARGUMENT : svc->enqueue_code;
     if (code == REEL_OK) {
         find(svc->enqueued, req->operation_id)->count++;
         svc->n_enqueued++;
@@ -201,6 +202,13 @@ void fake_jobs_answer_enqueue(struct fake_jobs *jobs, int code)
 {
     pthread_mutex_lock(&jobs->state.lock);
     jobs->state.enqueue_code = code;
+    pthread_mutex_unlock(&jobs->state.lock);
+}
+
+void fake_jobs_refuse(struct fake_jobs *jobs, const char *operation_id)
+{
+    pthread_mutex_lock(&jobs->state.lock);
+    snprintf(jobs->state.refused, sizeof(jobs->state.refused), "%s", operation_id);
     pthread_mutex_unlock(&jobs->state.lock);
 }
 

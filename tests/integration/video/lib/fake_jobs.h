@@ -17,6 +17,9 @@ void fake_jobs_stop(struct fake_jobs *jobs);
 // What every Enqueue (or Inspect) answers from now on: an enum reel_code.
 void fake_jobs_answer_enqueue(struct fake_jobs *jobs, int code);
 
+// Refuses the Enqueue of one operation as malformed from now on.
+void fake_jobs_refuse(struct fake_jobs *jobs, const char *operation_id);
+
 // As above, for Inspect.
 void fake_jobs_answer_inspect(struct fake_jobs *jobs, int code);
 
