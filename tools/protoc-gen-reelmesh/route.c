@@ -73,16 +73,37 @@ static void check_template(struct plugin *plugin, const struct schema *schema, c
     }
 }
 
-static void check_body(struct plugin *plugin, const struct schema *schema,
-                       const struct model_method *method, const struct model_route *route)
+// The gateway reads a whole message from a body, so a body that is one field would be misread.
+static void check_body(struct plugin *plugin, const struct model_method *method,
+                       const struct model_route *route)
 {
     if (route->body == NULL)
         return;
     if (strcmp(route->verb, "GET") == 0)
         plugin_error(plugin, "%s: a GET route has no body", method->where);
-    if (strcmp(route->body, "*") != 0 && schema_field(schema, method->request, route->body) == NULL)
-        plugin_error(plugin, "%s: the body \"%s\" is no field of %s", method->where, route->body,
-                     method->request->full_name + 1);
+    if (strcmp(route->body, "*") != 0)
+        plugin_error(plugin,
+                     "%s: the body \"%s\" is not supported; \"*\" takes all fields from the body",
+                     method->where, route->body);
+}
+
+// The gateway copies text from the answer.
+static void check_location(struct plugin *plugin, const struct schema *schema,
+                           const struct model_method *method)
+{
+    const char *location = method->rule->location;
+
+    check_template(plugin, schema, method->where, method->response, location);
+    for (const char *at = strchr(location, '{'); at; at = strchr(at + 1, '{')) {
+        const char *name = reel_arena_strndup(plugin->arena, at + 1, strcspn(at + 1, "}"));
+        const Google__Protobuf__FieldDescriptorProto *field =
+            schema_field(schema, method->response, name);
+
+        if (field && (strchr(name, '.') ||
+                      field->type != GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_STRING))
+            plugin_error(plugin, "%s: {%s} in location must be a string of the answer itself",
+                         method->where, name);
+    }
 }
 
 static void add_route(struct plugin *plugin, const struct schema *schema,
@@ -103,7 +124,7 @@ static void add_route(struct plugin *plugin, const struct schema *schema,
     route->additional = additional;
     method->n_routes++;
     check_template(plugin, schema, method->where, method->request, route->path);
-    check_body(plugin, schema, method, route);
+    check_body(plugin, method, route);
 }
 
 // What a method must be to be served over HTTP.
@@ -133,7 +154,7 @@ static void check_method(struct plugin *plugin, const struct schema *schema,
             plugin_error(plugin, "%s: the error status %u is outside 400 to 599", method->where,
                          rule->errors[i]);
     if (rule->location[0] != '\0')
-        check_template(plugin, schema, method->where, method->response, rule->location);
+        check_location(plugin, schema, method);
 }
 
 void route_build(struct plugin *plugin, const struct schema *schema,
