@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/lease.h"
 #include "gateway/rate.gen.h"
 #include "libcommon/core/arena.h"
 #include "libcommon/core/clock.h"
@@ -43,7 +44,9 @@ struct limiter {
     atomic_bool shared;
     int64_t redis_retry_us;
     struct local_entry local[LOCAL_SETS][LOCAL_WAYS];
+    struct lease_table *leases;
     struct reel_counter *local_total;
+    struct reel_counter *leased_total;
 };
 
 static uint64_t key_hash(const struct limit_ticket *ticket)
@@ -93,7 +96,8 @@ static int ask_redis(struct limiter *limiter, struct limit_ticket **batch, size_
                      struct reel_redis_reply *ret_reply)
 {
     struct reel_redis_arg keys[BATCH_MAX];
-    struct reel_redis_arg args[2 * BATCH_MAX];
+    struct reel_redis_arg args[3 * BATCH_MAX];
+    int64_t now_us = reel_clock_mono_us();
     for (size_t i = 0; i < n; i++) {
         const struct rate_policy *policy = batch[i]->policy;
         // The braces keep all keys on one node of a Redis cluster.
@@ -102,11 +106,24 @@ static int ask_redis(struct limiter *limiter, struct limit_ticket **batch, size_
         if (!key)
             return -ENOMEM;
         keys[i] = reel_redis_str(key);
-        args[2 * i] = reel_redis_int(&limiter->arena, (int64_t)policy->window_s * 1000000);
-        args[2 * i + 1] = reel_redis_int(&limiter->arena, gcra_interval_us(policy));
+        const struct lease_client client = {policy, batch[i]->key};
+        args[3 * i] = reel_redis_int(&limiter->arena, (int64_t)policy->window_s * 1000000);
+        args[3 * i + 1] = reel_redis_int(&limiter->arena, gcra_interval_us(policy));
+        args[3 * i + 2] =
+            reel_redis_int(&limiter->arena, lease_wish(limiter->leases, &client, now_us));
     }
     return reel_redis_eval(limiter->redis, reel_deadline_in_us(REDIS_TIMEOUT_US), &limiter->arena,
-                           &limiter->script, n, keys, 2 * n, args, ret_reply);
+                           &limiter->script, n, keys, 3 * n, args, ret_reply);
+}
+
+static void take_answer(struct limiter *limiter, struct limit_ticket *ticket, int64_t granted,
+                        int64_t ahead_us)
+{
+    const struct lease_client client = {ticket->policy, ticket->key};
+    if (granted > 0)
+        ahead_us =
+            lease_put(limiter->leases, &client, reel_clock_mono_us(), (uint32_t)granted, ahead_us);
+    answer(ticket, granted > 0, ahead_us);
 }
 
 static bool answer_by_redis(struct limiter *limiter, struct limit_ticket **batch, size_t n)
@@ -124,7 +141,7 @@ static bool answer_by_redis(struct limiter *limiter, struct limit_ticket **batch
         return false;
     }
     for (size_t i = 0; i < n; i++)
-        answer(batch[i], reply.items[2 * i].integer == 1, reply.items[2 * i + 1].integer);
+        take_answer(limiter, batch[i], reply.items[2 * i].integer, reply.items[2 * i + 1].integer);
     return true;
 }
 
@@ -172,13 +189,18 @@ int limiter_open(struct reel_redis *redis, struct limiter **ret_limiter)
     limiter->last = &limiter->first;
     limiter->local_total =
         reel_counter_get("reel_rate_local_total", "Requests limited without Redis", NULL);
+    limiter->leased_total = reel_counter_get(
+        "reel_rate_leased_total", "Requests limited by permits taken ahead from Redis", NULL);
     reel_arena_init(&limiter->arena, ARENA_BYTES);
     pthread_mutex_init(&limiter->lock, NULL);
     pthread_cond_init(&limiter->asked, NULL);
-    int rc = pthread_create(&limiter->thread, NULL, run, limiter);
+    int rc = lease_table_new(&limiter->leases);
+    if (rc == 0)
+        rc = -pthread_create(&limiter->thread, NULL, run, limiter);
     if (rc != 0) {
+        lease_table_free(limiter->leases);
         free(limiter);
-        return -rc;
+        return rc;
     }
     *ret_limiter = limiter;
     return 0;
@@ -196,7 +218,19 @@ void limiter_close(struct limiter *limiter)
     pthread_cond_destroy(&limiter->asked);
     pthread_mutex_destroy(&limiter->lock);
     reel_arena_fini(&limiter->arena);
+    lease_table_free(limiter->leases);
     free(limiter);
+}
+
+bool limiter_try(struct limiter *limiter, struct limit_ticket *ticket)
+{
+    const struct lease_client client = {ticket->policy, ticket->key};
+    int64_t ahead_us;
+    if (!lease_spend(limiter->leases, &client, reel_clock_mono_us(), &ahead_us))
+        return false;
+    reel_counter_add(limiter->leased_total, 1);
+    answer(ticket, true, ahead_us);
+    return true;
 }
 
 void limiter_ask(struct limiter *limiter, struct limit_ticket *ticket)

@@ -3,6 +3,7 @@
 //
 // One thread asks for everybody: the questions that gather while Redis answers go out together in
 // one script call. So a limit costs one round trip, shared, and no HTTP thread ever waits for it.
+// For clients that ask often it takes permits ahead (gateway/lease.h), which cost no round trip.
 #pragma once
 
 #include <stdbool.h>
@@ -32,6 +33,9 @@ int limiter_open(struct reel_redis *redis, struct limiter **ret_limiter) REEL_MU
 
 // Answers what is still asked, stops and frees. NULL is fine.
 void limiter_close(struct limiter *limiter);
+
+// Answers at once, when a permit was taken ahead for the client; `done` is not called. Any thread.
+bool limiter_try(struct limiter *limiter, struct limit_ticket *ticket);
 
 // Asks. Any thread.
 void limiter_ask(struct limiter *limiter, struct limit_ticket *ticket);

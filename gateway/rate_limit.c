@@ -55,6 +55,8 @@ enum step rate_limit_step(struct request *req)
         ticket->done = on_answer;
         ticket->arg = req;
         name_client(req, rate_class, ticket->key, sizeof(ticket->key));
+        if (limiter_try(req->gw->limiter, ticket))
+            return judge(req, ticket);
         req->state = ticket;
         waker_arm(&req->waker);
         limiter_ask(req->gw->limiter, ticket);

@@ -115,12 +115,15 @@ static int handle_watch_revocations(struct user_svc *svc, struct reel_call *call
     (void)req;
     while (!reel_call_cancelled(call) && !reel_call_draining(call)) {
         User__Revocation item = USER__REVOCATION__INIT;
-        if (atomic_load(&svc->s.session_ended) && (!told || atomic_load(&svc->s.feed_repeats))) {
+        const bool silent = atomic_load(&svc->s.feed_silent);
+        // What is not sent is not told.
+        if (!silent && atomic_load(&svc->s.session_ended) &&
+            (!told || atomic_load(&svc->s.feed_repeats))) {
             item.session_id = svc->s.session_id;
             told = true;
             atomic_fetch_add(&svc->s.feed_told, 1);
         }
-        if (!atomic_load(&svc->s.feed_silent) && reel_call_send(call, &item.base) != REEL_OK)
+        if (!silent && reel_call_send(call, &item.base) != REEL_OK)
             break;
         nap_ms(50);
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rate limits, revocation, connection caps, drain.
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,6 +138,57 @@ static void spoofed_hops_gain_nothing(void **state)
     assert_int_equal(passed, 20);
 }
 
+struct hot {
+    struct limiter *limiter;
+    const struct rate_policy *policy;
+    unsigned passed;
+    unsigned leased;
+};
+
+static void post(void *arg)
+{
+    sem_post(arg);
+}
+
+// Asks as fast as it can until it is refused.
+static void *ask_hotly(void *arg)
+{
+    struct hot *hot = arg;
+    sem_t answered;
+    struct limit_ticket ticket;
+    sem_init(&answered, 0, 0);
+    do {
+        ticket = (struct limit_ticket){
+            .policy = hot->policy, .key = "u:hot", .done = post, .arg = &answered};
+        if (limiter_try(hot->limiter, &ticket)) {
+            hot->leased++;
+        } else {
+            limiter_ask(hot->limiter, &ticket);
+            sem_wait(&answered);
+        }
+        hot->passed += ticket.allowed;
+    } while (ticket.allowed);
+    sem_destroy(&answered);
+    return NULL;
+}
+
+static void permits_taken_ahead_stay_within_the_limit(void **state)
+{
+    // So wide a window that nothing is regained meanwhile.
+    static const struct rate_policy policy = {"hot", 2000, 86400 * 31};
+    struct hot hot[] = {{fx.gw->limiter, &policy, 0, 0}, {second->limiter, &policy, 0, 0}};
+    pthread_t threads[2];
+    (void)state;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(hot); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_hotly, &hot[i]), 0);
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(hot); i++)
+        pthread_join(threads[i], NULL);
+    assert_true(hot[0].leased + hot[1].leased > 0);
+    // Permits that a slow machine does not spend in time are lost.
+    assert_in_range(hot[0].passed + hot[1].passed, 500, 2000);
+    assert_true(limiter_is_shared(fx.gw->limiter));
+}
+
 static void a_session_that_ended_is_refused_within_a_second(void **state)
 {
     (void)state;
@@ -208,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_refusal_says_when_to_return),
         cmocka_unit_test(one_ipv6_network_is_one_client),
         cmocka_unit_test(spoofed_hops_gain_nothing),
+        cmocka_unit_test(permits_taken_ahead_stay_within_the_limit),
         cmocka_unit_test(a_session_that_ended_is_refused_within_a_second),
         cmocka_unit_test(limits_hold_without_redis),
         cmocka_unit_test(a_drain_ends_idle_connections),
