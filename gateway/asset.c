@@ -101,8 +101,11 @@ static enum step answer_bytes(struct request *req, const Video__Asset *asset, un
     struct MHD_Response *response = from_storage(req, asset->storage_key, range);
     if (!response)
         response = asset_stream_response(req, asset->storage_key, range->first, range->length);
-    if (!response)
+    if (!response) {
+        // The problem is no part of the file and has none of its validators.
+        reply_reset(req);
         return problem_retry(req, 503, 1, "The file cannot be read right now. Try again shortly.");
+    }
     req->reply.stream = response;
     req->reply.stream_bytes = range->length;
     reply_header(req, "Content-Type", asset->content_type);

@@ -13,6 +13,8 @@
 #include "libcommon/core/utf8.h"
 #include "libcommon/json/pbjson.h"
 
+enum { USER_AGENT_MAX = 256 };
+
 static bool is_json_type(const char *type)
 {
     size_t len = type ? strcspn(type, "; \t") : 0;
@@ -217,8 +219,22 @@ enum step transcode_payload(struct request *req, const uint8_t *payload, size_t 
     return transcode_response(req, message);
 }
 
-size_t transcode_metadata(const struct request *req,
-                          struct reel_metadata metadata[CALL_METADATA_MAX])
+// What the client calls itself, as far as metadata can carry it, or NULL.
+static const char *user_agent(struct request *req)
+{
+    const char *shown = request_header(req, "User-Agent");
+    char *text = shown ? reel_arena_alloc(&req->arena, USER_AGENT_MAX + 1) : NULL;
+    size_t n = 0;
+    if (!text)
+        return NULL;
+    for (; *shown && n < USER_AGENT_MAX; shown++)
+        if (*shown >= ' ' && *shown <= '~')
+            text[n++] = *shown;
+    text[n] = '\0';
+    return text;
+}
+
+size_t transcode_metadata(struct request *req, struct reel_metadata metadata[CALL_METADATA_MAX])
 {
     size_t n = 0;
     metadata[n++] = (struct reel_metadata){"reel-request-id", req->id};
@@ -228,8 +244,12 @@ size_t transcode_metadata(const struct request *req,
     if (req->session_id)
         metadata[n++] = (struct reel_metadata){"reel-session-id", req->session_id};
     // Not by the route, which the endpoints of the gateway itself have none of.
-    if (req->endpoint->access == REEL_ACCESS_PUBLIC)
-        metadata[n++] = (struct reel_metadata){"reel-client-address", req->client};
+    if (req->endpoint->access != REEL_ACCESS_PUBLIC)
+        return n;
+    metadata[n++] = (struct reel_metadata){"reel-client-address", req->client};
+    const char *agent = user_agent(req);
+    if (agent)
+        metadata[n++] = (struct reel_metadata){"reel-user-agent", agent};
     return n;
 }
 

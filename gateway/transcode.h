@@ -7,7 +7,7 @@
 #include "gateway/request.h"
 #include "libcommon/rpc/channel.h"
 
-enum { CALL_METADATA_MAX = 5 };
+enum { CALL_METADATA_MAX = 6 };
 
 // The request message from body, path and query. STEP_NEXT with *ret_message (arena), or the answer
 // that says what does not fit.
@@ -20,9 +20,9 @@ enum step transcode_response(struct request *req, const ProtobufCMessage *messag
 // Unpacks an answer into the request's arena and transcodes it.
 enum step transcode_payload(struct request *req, const uint8_t *payload, size_t len);
 
-// The metadata of a call made for this request: user, session, request id, trace. Returns how many.
-size_t transcode_metadata(const struct request *req,
-                          struct reel_metadata metadata[CALL_METADATA_MAX]);
+// The metadata of a call made for this request: user, session, request id, trace; of a public one
+// who the client is as well. Returns how many.
+size_t transcode_metadata(struct request *req, struct reel_metadata metadata[CALL_METADATA_MAX]);
 
 // When a call of the request's route must be answered.
 int64_t transcode_deadline_us(const struct request *req, const struct reel_method *method);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/gateway/services.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -52,7 +53,9 @@ static int handle_login(struct user_svc *svc, struct reel_call *call, const User
                         User__TokenResponse *res)
 {
     char token[REEL_JWT_SIZE];
+    const char *agent = reel_call_metadata(call, "reel-user-agent");
     atomic_fetch_add(&svc->s.calls, 1);
+    snprintf(svc->s.user_agent, sizeof(svc->s.user_agent), "%s", agent ? agent : "none");
     if (strcmp(req->password, "right password") != 0)
         return reel_call_fail(call, REEL_UNAUTHENTICATED, "Name or password is wrong.");
     services_token(&svc->s, svc->s.user_id, 300, token);

@@ -26,6 +26,7 @@ struct services {
     char other_user_id[REEL_ID_SIZE];
     char session_id[REEL_ID_SIZE];
     char asset_key[64];
+    char user_agent[512]; // of the last login
 
     atomic_int calls;          // handlers entered
     atomic_int cancelled;      // slow calls that were cancelled

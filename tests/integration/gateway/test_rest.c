@@ -95,6 +95,31 @@ static void login_sets_the_cookie_and_logout_clears_it(void **state)
     http_free(&response);
 }
 
+static const char *login_as(const char *agent)
+{
+    char headers[1024];
+    snprintf(headers, sizeof(headers), JSON "%s%s%s", agent ? "User-Agent: " : "",
+             agent ? agent : "", agent ? "\r\n" : "");
+    expect(http_ask(fx.port, "POST", "/api/auth/login", headers,
+                    "{\"username\":\"anna\",\"password\":\"right password\"}"),
+           200, NULL);
+    return fx.services.user_agent;
+}
+
+// Whatever it is, it must not make the call fail.
+static void a_session_knows_its_browser(void **state)
+{
+    (void)state;
+    char long_agent[600];
+    assert_string_equal(login_as("Mozilla/5.0 (X11; Linux)"), "Mozilla/5.0 (X11; Linux)");
+    assert_string_equal(login_as("a\tb\xc3\xa9\xff c"), "ab c");
+    assert_string_equal(login_as("\xff"), "");
+    assert_string_equal(login_as(NULL), "none");
+    memset(long_agent, 'a', sizeof(long_agent) - 1);
+    long_agent[sizeof(long_agent) - 1] = '\0';
+    assert_int_equal(strlen(login_as(long_agent)), 256);
+}
+
 static void a_private_route_wants_a_valid_token(void **state)
 {
     (void)state;
@@ -279,6 +304,7 @@ int main(void)
         cmocka_unit_test(keys_that_are_none_let_nobody_in),
         cmocka_unit_test(public_routes_need_no_token),
         cmocka_unit_test(login_sets_the_cookie_and_logout_clears_it),
+        cmocka_unit_test(a_session_knows_its_browser),
         cmocka_unit_test(a_private_route_wants_a_valid_token),
         cmocka_unit_test(a_cookie_may_write_only_from_our_own_pages),
         cmocka_unit_test(bodies_that_do_not_fit_are_named),
