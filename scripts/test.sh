@@ -3,7 +3,8 @@
 # Everything that must hold: gates, builds, unit and integration tests, sanitizers, fuzzing, the
 # end-to-end and kill tests. One line a test; the last line is "N passed, N failed". What a failed
 # test printed, and what the services of its stack logged, is kept in build/test-logs/<stage>/.
-# Usage: scripts/test.sh [--no-setup] [stage...]   stages: dev lint clang asan tsan fuzz e2e chaos
+# Usage: scripts/test.sh [--no-setup] [stage...]   stages:
+#   dev lint clang asan tsan fuzz e2e e2e-asan e2e-tsan chaos
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -12,7 +13,8 @@ if [ "${1:-}" = --no-setup ]; then
     setup=
     shift
 fi
-stages=${*:-dev lint clang asan tsan fuzz e2e chaos}
+all_stages="dev lint clang asan tsan fuzz e2e e2e-asan e2e-tsan chaos"
+stages=${*:-$all_stages}
 fuzz_seconds=${FUZZ_SECONDS:-10}
 # Everything that tests put into a temporary folder goes below this one, and goes with it. The
 # servers' own users must be able to enter.
@@ -37,12 +39,15 @@ keep() {
     tee -a "$results"
 }
 
-# build PRESET: a test of its own, with the end of the log when it fails.
+# build PRESET: a test of its own, with the end of the log when it fails; once a run.
+built=
 build() {
     local log=build/$1.log
+    [[ " $built " != *" $1 "* ]] || return 0
     mkdir -p build
     { cmake --preset "$1" && cmake --build "build/$1" -j "$(nproc)" -- -k 0; } >"$log" 2>&1 && {
         note "ok $1 build"
+        built="$built $1"
         return
     }
     grep -E '^FAILED|error' "$log" | head -n 60
@@ -83,20 +88,20 @@ run_fuzz() {
     done
 }
 
-# run_node STAGE FOLDER: the folder's *.test.mjs, one file at a time.
+# run_node PRESET FILE...: tests through the gateway on that build, one file at a time.
 run_node() {
-    local package
-    compgen -G "$2/*.test.mjs" >/dev/null || return 0
-    [ "$1" = dev ] || build dev || return
+    local build=build/$1 package
+    build "$1" || return
+    shift
     while read -r package; do
         package=$(dirname "$package")
         [ -d "$package/node_modules" ] || npm ci --prefix "$package" --silent --no-audit --no-fund ||
-            note "FAILED $1 npm ci in $package"
-    done < <(find "$2" -name package-lock.json -not -path '*/node_modules/*')
-    TEST_STAGE=$1 TEST_LOGS=$PWD/$logs/$1 timeout 1800 node --test --test-concurrency=1 \
-        --test-reporter=./scripts/lib/node-lines.mjs --test-reporter-destination=stdout \
-        "$2"/*.test.mjs 2>&1 | keep
-    [ "${PIPESTATUS[0]}" != 124 ] || note "FAILED $1: not done after 30 minutes"
+            note "FAILED $stage npm ci in $package"
+    done < <(find "$(dirname "$1")" -name package-lock.json -not -path '*/node_modules/*')
+    REEL_BUILD=$build TEST_STAGE=$stage TEST_LOGS=$PWD/$logs/$stage timeout 1800 \
+        node --test --test-concurrency=1 --test-reporter=./scripts/lib/node-lines.mjs \
+        --test-reporter-destination=stdout "$@" 2>&1 | keep
+    [ "${PIPESTATUS[0]}" != 124 ] || note "FAILED $stage: not done after 30 minutes"
 }
 
 # Gates print "ok <gate>" or "FAILED <gate>" and why; one of them shows that the others can fail.
@@ -123,10 +128,12 @@ run_stage() {
     dev|asan|tsan) run_ctest "$1" ;;
     clang) build clang ;;
     fuzz) run_fuzz ;;
-    e2e) run_node e2e tests/e2e ;;
-    chaos) run_node chaos tests/chaos ;;
+    e2e) run_node dev tests/e2e/*.test.mjs ;;
+    e2e-asan) run_node asan tests/e2e/{story,gateway,routes,handover,queue}.test.mjs ;;
+    e2e-tsan) run_node tsan tests/e2e/{story,gateway}.test.mjs ;;
+    chaos) run_node dev tests/chaos/*.test.mjs ;;
     *)
-        echo "test: no stage is called $1; there are dev lint clang asan tsan fuzz e2e chaos" >&2
+        echo "test: no stage is called $1; there are $all_stages" >&2
         exit 2
         ;;
     esac

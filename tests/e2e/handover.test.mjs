@@ -8,6 +8,7 @@ import test, { after, before } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newUser } from './lib/client.mjs';
 import { clip } from './lib/clips.mjs';
+import { PATIENCE } from './lib/sanitizers.mjs';
 import { UNLIMITED, startStack } from './lib/stack.mjs';
 
 let stack;
@@ -43,7 +44,7 @@ async function operationOf(videoId, id) {
   return answer?.status === 200 ? answer.body.operations.find((operation) => operation.operationId === id) : undefined;
 }
 
-async function until(what, check, timeoutMs = 60000) {
+async function until(what, check, timeoutMs = 60000 * PATIENCE) {
   const end = Date.now() + timeoutMs;
   for (;;) {
     const value = await check();
@@ -65,7 +66,7 @@ async function finishes(videoId, id) {
   assert.equal(ends, '1', 'it ended exactly once');
 }
 
-test('an operation asked for while the job service is away is done when it is back', { timeout: 120000 }, async () => {
+test('an operation asked for while the job service is away is done when it is back', { timeout: 120000 * PATIENCE }, async () => {
   const { videoId } = await upload();
   await stack.kill('job');
   const id = await resize(videoId);
@@ -76,7 +77,7 @@ test('an operation asked for while the job service is away is done when it is ba
   await finishes(videoId, id);
 });
 
-test('a job service that dies right after it took a job finishes it', { timeout: 240000 }, async () => {
+test('a job service that dies right after it took a job finishes it', { timeout: 240000 * PATIENCE }, async () => {
   const { videoId } = await upload('plain.mp4');
   for (let i = 0; i < 3; i++) {
     const id = await resize(videoId);
@@ -87,7 +88,7 @@ test('a job service that dies right after it took a job finishes it', { timeout:
   }
 });
 
-test('a worker that was at it when its service died leaves nothing, and the job is done', { timeout: 120000 }, async () => {
+test('a worker that was at it when its service died leaves nothing, and the job is done', { timeout: 120000 * PATIENCE }, async () => {
   const { videoId } = await upload('long.mp4');
   const { body } = await user.post('/api/videos/convert', { videoId, targetFormat: 'mov' });
   const resized = await resize(videoId);
@@ -100,7 +101,7 @@ test('a worker that was at it when its service died leaves nothing, and the job 
   await finishes(videoId, body.operationId);
 });
 
-test('a video service that was away when jobs ended hears of it', { timeout: 120000 }, async () => {
+test('a video service that was away when jobs ended hears of it', { timeout: 120000 * PATIENCE }, async () => {
   const { videoId } = await upload();
   const ids = [await resize(videoId), await resize(videoId)];
   await stack.kill('video');
@@ -110,7 +111,7 @@ test('a video service that was away when jobs ended hears of it', { timeout: 120
   for (const id of ids) await finishes(videoId, id);
 });
 
-test('a Redis that comes back empty loses no job', { timeout: 120000 }, async () => {
+test('a Redis that comes back empty loses no job', { timeout: 120000 * PATIENCE }, async () => {
   const { videoId } = await upload('plain.mp4');
   const ids = [];
   for (let i = 0; i < 8; i++) ids.push(await resize(videoId));
@@ -118,7 +119,7 @@ test('a Redis that comes back empty loses no job', { timeout: 120000 }, async ()
   for (const id of ids) await finishes(videoId, id);
 });
 
-test('a video deleted while the job service is away takes its jobs with it', { timeout: 120000 }, async () => {
+test('a video deleted while the job service is away takes its jobs with it', { timeout: 120000 * PATIENCE }, async () => {
   const { videoId } = await upload('long.mp4');
   const id = await resize(videoId);
   await stack.kill('job');
@@ -135,7 +136,7 @@ test('a video deleted while the job service is away takes its jobs with it', { t
   });
 });
 
-test('an upload whose service dies half way is neither listed nor kept as a file', { timeout: 120000 }, async () => {
+test('an upload whose service dies half way is neither listed nor kept as a file', { timeout: 120000 * PATIENCE }, async () => {
   const { body: before } = await user.get('/api/videos?limit=100');
   const file = fs.readFileSync(await clip(clips, 'plain.mp4'));
   const folders = new Set(fs.readdirSync(stack.storage));
@@ -155,7 +156,7 @@ test('an upload whose service dies half way is neither listed nor kept as a file
   assert.equal(String(files.length), rows, 'every file has its row');
 });
 
-test('a PostgreSQL that is killed and comes back costs no acknowledged upload', { timeout: 90000 }, async () => {
+test('a PostgreSQL that is killed and comes back costs no acknowledged upload', { timeout: 90000 * PATIENCE }, async () => {
   const acknowledged = [];
   let running = true;
   const file = await clip(clips, 'short.mp4');

@@ -10,9 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, QueueEvents, Worker, FlowProducer } from 'bullmq';
 import IORedis from 'ioredis';
 import { makeLogFolder } from '../lib/logs.mjs';
+import { BUILD, reportsIn, sanitizerOptions } from '../lib/sanitizers.mjs';
+import { endChild } from '../lib/stack.mjs';
 
 const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../../..');
-const build = path.resolve(root, process.env.REEL_BUILD ?? 'build/dev');
 const run = promisify(execFile);
 
 export { sleep, Queue, QueueEvents, Worker, FlowProducer };
@@ -43,6 +44,7 @@ export class Fleet {
     makeLogFolder(this.dir);
     this.closers = [];
     this.children = new Set();
+    this.services = new Set();
   }
 
   async start() {
@@ -61,7 +63,7 @@ export class Fleet {
     if (this.databases.has(queue)) return this.databases.get(queue);
     await run('psql', [this.pgUrl, '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', `CREATE DATABASE ${queue}`]);
     const url = this.pgUrl.replace(/\/\/\/[^?]*/, `///${queue}`);
-    await run(path.join(build, 'bin/reel-job'), ['--migrate'], { env: { PATH: process.env.PATH, DATABASE_URL: url } });
+    await run(path.join(BUILD, 'bin/reel-job'), ['--migrate'], { env: { PATH: process.env.PATH, DATABASE_URL: url } });
     this.databases.set(queue, url);
     return url;
   }
@@ -111,13 +113,13 @@ export class Fleet {
 
   // Our queue code with jobs that do nothing; see tests/integration/job/tool.
   async toolWorker(name, { threads = 1, lockMs = 1000 } = {}) {
-    const child = this.#spawn(path.join(build, 'bin/job_queue_tool'), [this.redisUrl, 'bull', name, 'work', String(threads), String(lockMs)], process.env);
+    const child = this.#spawn(path.join(BUILD, 'bin/job_queue_tool'), [this.redisUrl, 'bull', name, 'work', String(threads), String(lockMs)], process.env);
     await once(child.stdout, 'data');
     return child;
   }
 
   async toolAdd(queue, { id = randomUUID(), name = 'ok', data = '{}', delay = 0, priority = 0, lifo = 0, attempts = 1, backoffType = 'fixed', backoff = 0 }) {
-    await run(path.join(build, 'bin/job_queue_tool'), [this.redisUrl, 'bull', queue, 'add', id, name, data, delay, priority, lifo, attempts, backoffType, backoff].map(String));
+    await run(path.join(BUILD, 'bin/job_queue_tool'), [this.redisUrl, 'bull', queue, 'add', id, name, data, delay, priority, lifo, attempts, backoffType, backoff].map(String));
     return id;
   }
 
@@ -130,9 +132,9 @@ export class Fleet {
     const tag = randomBytes(4).toString('hex');
     const database = await this.#database(name);
     const events = `ipc://${this.dir}/${tag}.events`;
-    const child = this.#spawn(path.join(build, 'bin/reel-job'), [], {
+    const child = this.#spawn(path.join(BUILD, 'bin/reel-job'), [], {
       PATH: process.env.PATH,
-      ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '',
+      ...sanitizerOptions(),
       DATABASE_URL: database.replace('user=reel_admin', 'user=reel_job'),
       REDIS_URL: this.redisUrl,
       REEL_JOB_LISTEN: `ipc://${this.dir}/${tag}.rpc`,
@@ -146,6 +148,7 @@ export class Fleet {
       ...extra,
     });
     const blocked = async () => (await this.redis.client('LIST')).includes(`${Buffer.from(name).toString('base64')}:w:reel-job`);
+    this.services.add(child);
     await until(blocked, 'the service to wait for jobs');
     return child;
   }
@@ -200,16 +203,21 @@ export class Fleet {
   }
 
   async end(child, signal = 'SIGTERM') {
-    if (!this.children.has(child)) return;
-    const gone = once(child, 'exit');
-    child.kill(signal);
-    await gone;
+    return this.children.has(child) ? endChild(child, signal) : null;
   }
 
+  // Fails when a service does not exit with 0, and when a sanitizer has reported anything.
   async stop() {
-    for (const child of [...this.children]) await this.end(child, 'SIGKILL');
+    let blame = '';
+    for (const child of [...this.children]) {
+      const isService = this.services.has(child);
+      const status = await this.end(child, isService ? 'SIGTERM' : 'SIGKILL');
+      if (isService && status) blame += `the job service ended with ${status}\n`;
+    }
     await Promise.all(this.closers.map((close) => Promise.race([close(), sleep(2000)])));
     await services(this.dir, `services_stop_redis "$D" >&2; ${this.pgUrl ? 'services_stop_pg "$D" >&2' : ''}`).catch(() => {});
+    blame += reportsIn(path.join(this.dir, 'log'));
     if (!process.env.REEL_KEEP) fs.rmSync(this.dir, { recursive: true, force: true });
+    if (blame) throw new Error(blame);
   }
 }

@@ -17,6 +17,7 @@ import { promisify } from 'node:util';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeLogFolder } from './logs.mjs';
+import { BUILD, reportsIn, sanitizerOptions } from './sanitizers.mjs';
 
 const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../../..');
 const run = promisify(execFile);
@@ -32,6 +33,17 @@ export async function freePort() {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+// Ends a child process and answers its exit code or the signal that ended it, which is SIGKILL when it
+// has not ended 30 s after the signal.
+export async function endChild(child, signal) {
+  const gone = once(child, 'exit');
+  child.kill(signal);
+  const tooLate = setTimeout(() => child.kill('SIGKILL'), 30000);
+  const [code, by] = await gone;
+  clearTimeout(tooLate);
+  return code ?? by;
 }
 
 // Runs functions of scripts/lib/services.sh on `dir` and returns what the script prints.
@@ -103,9 +115,9 @@ class Stack {
 
   // Only what a process needs: a REEL_ variable it does not know is an error by design.
   environment(name) {
-    const kept = ['PATH', 'HOME', 'TMPDIR', 'ASAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS', 'LSAN_OPTIONS'];
+    const kept = ['PATH', 'HOME', 'TMPDIR'];
     const base = Object.fromEntries(kept.filter((key) => process.env[key]).map((key) => [key, process.env[key]]));
-    return { ...base, ...this.serviceEnv[name] };
+    return { ...base, ...sanitizerOptions(), ...this.serviceEnv[name] };
   }
 
   async migrate() {
@@ -135,10 +147,7 @@ class Stack {
     const child = this.processes.get(name);
     if (!child) return null;
     this.expected.add(child.pid);
-    const gone = once(child, 'exit');
-    child.kill(signal);
-    const [code, by] = await gone;
-    return code ?? by;
+    return endChild(child, signal);
   }
 
   async restart(name, signal = 'SIGTERM') {
@@ -180,9 +189,16 @@ class Stack {
   }
 
   async stop() {
-    for (const name of [...SERVICES].reverse()) await this.kill(name, 'SIGTERM');
+    let blame = this.exits.map(({ name, code, signal }) => `${name} ended by itself: ${code ?? signal}\n`).join('');
+    for (const name of [...SERVICES].reverse()) {
+      const status = await this.kill(name, 'SIGTERM');
+      if (status) blame += `${name} ended with ${status}\n`;
+    }
     await services(this.dir, 'services_stop_redis "$D" >&2; services_stop_pg "$D" >&2').catch(() => {});
+    blame += reportsIn(path.join(this.dir, 'log'));
+    if (blame) blame += this.tail();
     if (!process.env.REEL_KEEP) fs.rmSync(this.dir, { recursive: true, force: true });
+    if (blame) throw new Error(blame);
   }
 }
 
@@ -193,7 +209,7 @@ export async function startStack(options = {}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'reelstack.'));
   fs.chmodSync(dir, 0o711); // the servers' own users must be able to enter
   makeLogFolder(dir);
-  const stack = new Stack(dir, build);
+  const stack = new Stack(dir, BUILD);
   try {
     await stack.startPostgres();
     await stack.startRedis();
@@ -202,8 +218,8 @@ export async function startStack(options = {}) {
     for (const name of SERVICES) stack.start(name);
     await stack.ready();
   } catch (error) {
-    await stack.stop();
-    throw error;
+    const blame = await stack.stop().then(() => '', (reason) => reason.message);
+    throw new Error(`${error.message}\n${blame}`);
   }
   return stack;
 }

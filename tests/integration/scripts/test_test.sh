@@ -85,12 +85,15 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { makeLogFolder } from './lib/logs.mjs';
+import { reportsIn } from './lib/sanitizers.mjs';
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'planted.'));
 makeLogFolder(dir);
 fs.writeFileSync(path.join(dir, 'log', 'video.log'), 'the last words of a service\n');
+fs.writeFileSync(path.join(dir, 'log', 'job.log'), 'one\nWARNING: ThreadSanitizer: data race\n  Write\n');
+test('no report', () => { const found = reportsIn(path.join(dir, 'log')); if (found) throw new Error(found); });
 test('a video is 41 s long', () => assert.deepEqual({ seconds: 42 }, { seconds: 41 }));
 TEXT
-sed -e "s/41 s long', () => .*/fine', () => {});/" "$tree/tests/e2e/bad.test.mjs" | plant tests/e2e/fine.test.mjs
+sed -e "/^test('no report/d; s/41 s long', () => .*/fine', () => {});/" "$tree/tests/e2e/bad.test.mjs" | plant tests/e2e/fine.test.mjs
 
 cd "$tree"
 if scripts/test.sh --no-setup dev clang asan lint e2e >out 2>&1; then
@@ -100,7 +103,7 @@ fi
 sed -n '/^FAILED dev unit.assertion: it_counts$/h;//!H;$!d;x;p' out >end
 
 it_counts_last() {
-    [ "$(tail -n 1 out)" = "8 passed, 8 failed" ] || fail "the last line is: $(tail -n 1 out)"
+    [ "$(tail -n 1 out)" = "7 passed, 9 failed" ] || fail "the last line is: $(tail -n 1 out)"
 }
 
 # prints NAME PATTERN...: the end of the run has each of them.
@@ -130,6 +133,10 @@ a_gate_is_told() {
     prints '^--- build/test-logs/lint/lint.log' '^  FAILED sizes' 'gateway/x.c: 701 lines'
 }
 
+a_report_in_a_log_of_a_service_is_told() {
+    prints '^--- build/test-logs/e2e/bad.no-report.log' 'job.log: WARNING: ThreadSanitizer: data race'
+}
+
 a_difference_is_told() {
     prints '^--- build/test-logs/e2e/bad.a-video-is-41-s-long.log' 'seconds: 42' 'seconds: 41'
 }
@@ -149,7 +156,8 @@ what_is_told_is_bounded() {
 }
 
 for test in it_counts_last an_assertion_is_told a_report_of_a_sanitizer_is_told \
-    an_error_of_the_compiler_is_told a_gate_is_told a_difference_is_told \
+    an_error_of_the_compiler_is_told a_gate_is_told a_report_in_a_log_of_a_service_is_told \
+    a_difference_is_told \
     the_services_of_a_failed_file_leave_their_logs what_is_told_is_bounded; do
     $test
     echo "ok $test"
