@@ -41,6 +41,22 @@ static void hand_over(struct video_svc *svc, struct reel_call *call, const char 
                  REEL_FS("operation_id", operation->operation_id), REEL_FI("code", rc));
 }
 
+// As store_operation_add. One that is there and open is looked at again with what the job service
+// knows: whoever has heard of its end is not told that it goes on.
+static int add_or_find(struct video_svc *svc, struct reel_call *call, const char *user_id,
+                       Video__Operation *operation, bool *ret_is_new)
+{
+    struct store db = handlers_store(svc, call);
+    char *id = operation->operation_id;
+    int rc = store_operation_add(&db, user_id, operation, ret_is_new);
+
+    if (rc != REEL_OK || *ret_is_new || !handlers_catch_up(svc, call, &operation, 1))
+        return rc;
+    // One that has failed makes room for another.
+    operation->operation_id = id;
+    return store_operation_add(&db, user_id, operation, ret_is_new);
+}
+
 static int add(struct video_svc *svc, struct reel_call *call, struct operation_request *request,
                Video__OperationResponse *res)
 {
@@ -67,7 +83,7 @@ static int add(struct video_svc *svc, struct reel_call *call, struct operation_r
     operation.video_id = video->video_id;
     operation.type = (char *)request->type;
     operation.params = &request->params;
-    rc = store_operation_add(&db, user_id, &operation, &is_new);
+    rc = add_or_find(svc, call, user_id, &operation, &is_new);
     if (rc != REEL_OK)
         return handlers_fail(call, rc, request->video_id);
     if (is_new)

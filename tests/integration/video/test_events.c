@@ -144,6 +144,39 @@ static void whoever_knows_of_the_end_finds_it(void **state)
     free(video_id);
 }
 
+static const char *again(struct service *service, const char *video_id, const char **ret_status)
+{
+    Video__OperationResponse *response;
+
+    assert_int_equal(service_call(service, VIDEO_SERVICE_RESIZE, SERVICE_USER_A, &response, NULL,
+                                  "videoId", video_id, "width", "320", "height", "180", NULL),
+                     REEL_OK);
+    *ret_status = response->status;
+    return response->operation_id;
+}
+
+static void whoever_asks_again_is_told_of_the_end(void **state)
+{
+    struct service *service = *state;
+    const char *status;
+
+    service_stop_video(service);
+    service->config.reconcile_ms = 3600000;
+    service_start_video(service);
+    const char *video_id = service_video(service, SERVICE_USER_A);
+    const char *first = again(service, video_id, &status);
+
+    fake_jobs_event(service->jobs, first, "failed", 3, true);
+    const char *second = again(service, video_id, &status);
+    assert_string_not_equal(second, first);
+    assert_string_equal(status, "pending");
+    assert_int_equal(fake_jobs_enqueued(service->jobs, second), 1);
+
+    fake_jobs_event(service->jobs, second, "completed", 3, true);
+    assert_string_equal(again(service, video_id, &status), second);
+    assert_string_equal(status, "completed");
+}
+
 static void a_job_that_is_not_known_is_enqueued_again(void **state)
 {
     struct service *service = *state;
@@ -183,6 +216,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(an_event_that_reached_nobody_is_found_without_another,
                                         service_start, service_stop),
         cmocka_unit_test_setup_teardown(whoever_knows_of_the_end_finds_it, service_start,
+                                        service_stop),
+        cmocka_unit_test_setup_teardown(whoever_asks_again_is_told_of_the_end, service_start,
                                         service_stop),
         cmocka_unit_test_setup_teardown(a_job_that_is_not_known_is_enqueued_again, service_start,
                                         service_stop),
