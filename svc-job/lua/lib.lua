@@ -183,6 +183,20 @@ local function take_id(q)
     end
 end
 
+-- The fields a claimer reads, as name, value, ... What is longer than any of ours is left out: the
+-- claimer could not take it, and the job would come back for ever.
+local function fields_of(k)
+    local names = {'name', 'data', 'opts', 'atm', 'defa', 'rjk', 'stacktrace'}
+    local out = {}
+    for i, value in ipairs(call('HMGET', k, unpack(names))) do
+        if value and #value <= 2097152 then
+            out[#out + 1] = names[i]
+            out[#out + 1] = value
+        end
+    end
+    return out
+end
+
 -- {1, id, fields}, or {0, ms until the next delayed job is due or 0, ms the rate limit still lasts
 -- or 0}.
 local function claim(q, token, lock_ms, worker)
@@ -209,7 +223,7 @@ local function claim(q, token, lock_ms, worker)
     call('HSET', k, 'processedOn', int(now), 'pb', worker)
     call('HINCRBY', k, 'ats', 1)
     if has_work(q) then wake(q) end
-    return {1, id, call('HGETALL', k)}
+    return {1, id, fields_of(k)}
 end
 
 -- Takes a job out of the hands of the worker that shows `token`. 0, or why not.

@@ -57,6 +57,24 @@ static void a_foreign_job_that_makes_no_sense_fails_with_a_reason(void **state)
     assert_int_equal(database_number(s->database, "SELECT count(*) FROM job_history"), 0);
 }
 
+// More than a claimer has room for: it could never be answered, and would come back for ever.
+static void a_foreign_job_that_is_too_large_fails(void **state)
+{
+    struct service *s = *state;
+    size_t len = 20 << 20;
+    char *data = malloc(len + 1);
+
+    memset(data, 'x', len);
+    data[len] = '\0';
+    const struct queue_entry entry = {.id = "big", .name = "x", .data = data, .attempts = 3};
+    assert_int_equal(queue_add(s->queue, patience(), &s->arena, &entry), REEL_OK);
+    free(data);
+    WAIT_FOR(tap_int(&s->tap, "ZSCORE %s big", tap_key(&s->tap, "failed")) > 0);
+    char *reason = tap_text(&s->tap, "HGET %s failedReason", tap_key(&s->tap, "big"));
+    assert_non_null(strstr(reason, "not a job of this service"));
+    free(reason);
+}
+
 static void what_another_fleet_ended_is_taken_over(void **state)
 {
     struct service *s = *state;
@@ -106,6 +124,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CASE(a_foreign_producers_job_is_adopted),
         CASE(a_foreign_job_that_makes_no_sense_fails_with_a_reason),
+        CASE(a_foreign_job_that_is_too_large_fails),
         CASE(what_another_fleet_ended_is_taken_over),
         CASE(a_failed_job_sent_back_at_a_dashboard_runs_again),
     };
