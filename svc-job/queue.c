@@ -9,6 +9,7 @@
 
 #include "libcommon/core/clock.h"
 #include "libcommon/core/err.h"
+#include "libcommon/obs/log.h"
 #include "libcommon/redis/redis.h"
 #include "svc-job/lua.gen.h"
 #include "svc-job/queue_opts.h"
@@ -45,7 +46,7 @@ enum {
 
 struct queue {
     struct reel_redis *redis;
-    struct reel_redis *waiter; // one connection, for BZPOPMIN alone
+    struct reel_redis_conn *waiter; // for BZPOPMIN alone
     struct reel_redis_script scripts[N_SCRIPTS];
     atomic_long waiter_id; // CLIENT ID of its connection; 0: it does not wait
     char *prefix;          // "bull:reelmesh:"
@@ -59,6 +60,11 @@ struct queue {
 
 struct args {
     struct reel_redis_arg v[ARGS_MAX];
+    size_t n;
+};
+
+struct args_list {
+    const struct reel_redis_arg *v;
     size_t n;
 };
 
@@ -80,13 +86,28 @@ static struct args args_for(const struct queue *q)
     return args;
 }
 
-static int run(struct queue *q, enum script script, int64_t deadline_us, struct reel_arena *arena,
-               const struct args *args, struct reel_redis_reply *ret_reply)
+// A script that fails has met keys that are not what they should be: no outcome of the queue's.
+static int run_argv(struct queue *q, enum script script, int64_t deadline_us,
+                    struct reel_arena *arena, const struct args_list *list,
+                    struct reel_redis_reply *ret_reply)
 {
     struct reel_redis_arg key = reel_redis_str(q->meta_key);
 
-    return reel_redis_eval(q->redis, deadline_us, arena, &q->scripts[script], 1, &key, args->n,
-                           args->v, ret_reply);
+    int rc = reel_redis_eval(q->redis, deadline_us, arena, &q->scripts[script], 1, &key, list->n,
+                             list->v, ret_reply);
+    if (rc != REEL_FAILED_PRECONDITION)
+        return rc;
+    reel_log(REEL_LOG_ERROR, "queue.script_failed", REEL_FS("script", q->scripts[script].name),
+             REEL_FS("error", ret_reply->str));
+    return -EPROTO;
+}
+
+static int run(struct queue *q, enum script script, int64_t deadline_us, struct reel_arena *arena,
+               const struct args *args, struct reel_redis_reply *ret_reply)
+{
+    const struct args_list list = {args->v, args->n};
+
+    return run_argv(q, script, deadline_us, arena, &list, ret_reply);
 }
 
 static void base64(const char *text, char *out)
@@ -126,12 +147,11 @@ static int open_connections(struct queue *q, const struct queue_config *config)
         &q->redis);
     if (rc != REEL_OK)
         return rc;
-    return reel_redis_new(
+    return reel_redis_conn_open(
         &(struct reel_redis_config){
             .url = config->redis_url,
             .client_name = client,
-            .max_connections = 1,
-            .timeout_ms = 60 * 1000,
+            .timeout_ms = config->timeout_ms,
         },
         &q->waiter);
 }
@@ -189,7 +209,7 @@ void queue_close(struct queue *q)
     if (q == NULL)
         return;
     reel_redis_free(q->redis);
-    reel_redis_free(q->waiter);
+    reel_redis_conn_close(q->waiter);
     free(q->prefix);
     free(q->meta_key);
     free(q->name);
@@ -354,7 +374,6 @@ static bool is_among(const struct reel_redis_reply *ids, const char *id)
 int queue_renew(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
                 struct queue_renewal *renewals, size_t n)
 {
-    struct reel_redis_arg key = reel_redis_str(q->meta_key);
     struct reel_redis_arg *argv = reel_arena_array(arena, 2 + n * 2, sizeof(*argv));
     struct reel_redis_reply reply;
 
@@ -366,8 +385,8 @@ int queue_renew(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
         argv[2 + i * 2] = reel_redis_str(renewals[i].id);
         argv[3 + i * 2] = reel_redis_str(renewals[i].token);
     }
-    int rc = reel_redis_eval(q->redis, deadline_us, arena, &q->scripts[SCRIPT_EXTEND], 1, &key,
-                             2 + n * 2, argv, &reply);
+    const struct args_list list = {argv, 2 + n * 2};
+    int rc = run_argv(q, SCRIPT_EXTEND, deadline_us, arena, &list, &reply);
     for (size_t i = 0; rc == REEL_OK && i < n; i++)
         renewals[i].lost = is_among(&reply, renewals[i].id);
     return rc;
@@ -450,7 +469,6 @@ int queue_list_locks(struct queue *q, int64_t deadline_us, struct reel_arena *ar
 int queue_reclaim(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
                   const struct queue_lock *locks, size_t n, int32_t max_stalled, size_t *ret_n)
 {
-    struct reel_redis_arg key = reel_redis_str(q->meta_key);
     struct reel_redis_arg *argv = reel_arena_array(arena, 2 + n * 2, sizeof(*argv));
     struct reel_redis_reply reply;
 
@@ -462,8 +480,8 @@ int queue_reclaim(struct queue *q, int64_t deadline_us, struct reel_arena *arena
         argv[2 + i * 2] = reel_redis_str(locks[i].id);
         argv[3 + i * 2] = reel_redis_str(locks[i].token);
     }
-    int rc = reel_redis_eval(q->redis, deadline_us, arena, &q->scripts[SCRIPT_RECLAIM], 1, &key,
-                             2 + n * 2, argv, &reply);
+    const struct args_list list = {argv, 2 + n * 2};
+    int rc = run_argv(q, SCRIPT_RECLAIM, deadline_us, arena, &list, &reply);
     if (rc == REEL_OK)
         *ret_n = (size_t)reply.integer;
     return rc;
@@ -501,7 +519,6 @@ static void read_probe(const struct reel_redis_reply *row, struct queue_probe *p
 int queue_probe_many(struct queue *q, int64_t deadline_us, struct reel_arena *arena,
                      struct queue_probe *probes, size_t n)
 {
-    struct reel_redis_arg key = reel_redis_str(q->meta_key);
     struct reel_redis_arg *argv = reel_arena_array(arena, 1 + n, sizeof(*argv));
     struct reel_redis_reply reply;
 
@@ -510,8 +527,8 @@ int queue_probe_many(struct queue *q, int64_t deadline_us, struct reel_arena *ar
     argv[0] = reel_redis_str(q->prefix);
     for (size_t i = 0; i < n; i++)
         argv[1 + i] = reel_redis_str(probes[i].id);
-    int rc = reel_redis_eval(q->redis, deadline_us, arena, &q->scripts[SCRIPT_PROBE], 1, &key,
-                             1 + n, argv, &reply);
+    const struct args_list list = {argv, 1 + n};
+    int rc = run_argv(q, SCRIPT_PROBE, deadline_us, arena, &list, &reply);
     if (rc != REEL_OK)
         return rc;
     if (reply.type != REEL_REDIS_ARRAY || reply.n_items != n)
@@ -547,8 +564,8 @@ static int learn_waiter_id(struct queue *q, struct reel_arena *arena)
     struct reel_redis_arg argv[] = {reel_redis_str("CLIENT"), reel_redis_str("ID")};
     struct reel_redis_reply reply;
 
-    int rc =
-        reel_redis_command(q->waiter, reel_deadline_in_us(WAIT_SLACK_US), arena, 2, argv, &reply);
+    int rc = reel_redis_conn_command(q->waiter, reel_deadline_in_us(WAIT_SLACK_US), arena, 2, argv,
+                                     &reply);
     if (rc == REEL_OK)
         atomic_store(&q->waiter_id, (long)reply.integer);
     return rc;
@@ -569,7 +586,7 @@ static int pop_marker(struct queue *q, struct reel_arena *arena, int64_t block_m
     struct reel_redis_arg argv[] = {reel_redis_str("BZPOPMIN"), reel_redis_str(marker),
                                     reel_redis_str(seconds)};
     int64_t deadline_us = reel_deadline_in_us(block_ms * 1000 + WAIT_SLACK_US);
-    int rc = reel_redis_command(q->waiter, deadline_us, arena, 3, argv, &reply);
+    int rc = reel_redis_conn_command(q->waiter, deadline_us, arena, 3, argv, &reply);
     if (rc != REEL_OK)
         return rc;
     *ret_due_ms = -1;

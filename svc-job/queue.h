@@ -3,8 +3,9 @@
 // share it (docs/bullmq.md). Every operation is one Lua script: lua/*.lua.
 //
 // All functions may be called from any thread. Results live in the arena given. Each returns
-// REEL_OK or an outcome of libcommon/redis; those that give a claimed job away also return
-// REEL_ABORTED: the job is no longer ours (lock lost, job removed), discard what was done.
+// REEL_OK, an outcome of libcommon/redis or -EPROTO, when the keys are not what they should be;
+// those that give a claimed job away also return REEL_ABORTED: the job is no longer ours (lock
+// lost, job removed), discard what was done.
 #pragma once
 
 #include <stdbool.h>

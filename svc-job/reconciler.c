@@ -99,7 +99,8 @@ static void import(struct reconciler *r, struct reel_arena *arena, const struct 
     if (rc == REEL_OK)
         rc = store_job_settled(r->env->pg, reel_deadline_in_us(PG_US), arena, now.job_id,
                                now.version);
-    reel_counter_add(r->imported, 1);
+    if (rc == REEL_OK)
+        reel_counter_add(r->imported, 1);
     reel_log(REEL_LOG_INFO, "job.imported", REEL_FS("job_id", row->job_id),
              REEL_FS("state", job_state_name(change.to)), REEL_FS("code", reel_code_name(rc)));
 }

@@ -33,7 +33,7 @@ int job_svc_new(const struct job_config *config, struct worker_zygote *zygote,
 // gave), stops and frees. NULL is fine. The server must have drained.
 void job_svc_free(struct job_svc *svc);
 
-// Whether database, queue, storage and workers can be used; for reel_svc. `svc` is a struct
+// Whether database, queue and workers can be used; for reel_svc. `svc` is a struct
 // job_svc.
 bool job_svc_is_ready(void *svc);
 

@@ -91,8 +91,8 @@ const char *reel_pg_constraint(const struct reel_pg_conn *conn);
 // Starts a transaction (READ COMMITTED).
 int reel_pg_begin(struct reel_pg_conn *conn) REEL_MUST_CHECK;
 
-// Commits. REEL_UNAVAILABLE: the outcome is not known; repeat the transaction only if it is
-// idempotent.
+// Commits. REEL_UNAVAILABLE, REEL_DEADLINE_EXCEEDED: the outcome is not known; repeat the
+// transaction only if it is idempotent.
 int reel_pg_commit(struct reel_pg_conn *conn) REEL_MUST_CHECK;
 
 // Take, exec and give in one, for a single statement.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,19 @@ static void an_older_bullmq_is_refused(void **state)
     assert_int_equal(queue_init(fx->q, soon(), &fx->arena, 5), REEL_OK);
 }
 
+static void keys_of_another_kind_are_not_taken_for_an_older_bullmq(void **state)
+{
+    struct bench *fx = *state;
+
+    tap_do(&fx->tap, "DEL %s", tap_key(&fx->tap, "meta"));
+    tap_do(&fx->tap, "SET %s something", tap_key(&fx->tap, "meta"));
+    assert_int_equal(queue_init(fx->q, soon(), &fx->arena, 5), -EPROTO);
+    assert_int_equal(queue_remove(fx->q, soon(), &fx->arena, "a"), REEL_NOT_FOUND);
+    tap_do(&fx->tap, "SET %s something", tap_key(&fx->tap, "a"));
+    assert_int_equal(queue_remove(fx->q, soon(), &fx->arena, "a"), -EPROTO);
+    tap_do(&fx->tap, "DEL %s %s", tap_key(&fx->tap, "meta"), tap_key(&fx->tap, "a"));
+}
+
 static void parked_jobs_of_an_older_pause_are_merged(void **state)
 {
     struct bench *fx = *state;
@@ -285,6 +299,7 @@ int main(int argc, char **argv)
         CASE(a_probe_tells_where_jobs_are),
         CASE(ids_without_a_job_are_passed_over),
         CASE(an_older_bullmq_is_refused),
+        CASE(keys_of_another_kind_are_not_taken_for_an_older_bullmq),
         CASE(parked_jobs_of_an_older_pause_are_merged),
         CASE(a_job_is_in_one_state_whatever_happens),
     };
