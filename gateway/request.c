@@ -8,7 +8,11 @@
 #include "gateway/gateway.h"
 #include "libcommon/core/clock.h"
 
-enum { ARENA_BYTES = 8 * 1024 * 1024, OUT_MAX_BYTES = 8 * 1024 * 1024 };
+enum {
+    ARENA_BYTES = 8 * 1024 * 1024,
+    OUT_MAX_BYTES = 8 * 1024 * 1024,
+    KEPT_BYTES = 16 * 1024, // of each kind of memory, by a request in the pool
+};
 
 static struct request *pool_take(struct request_pool *pool)
 {
@@ -89,7 +93,7 @@ struct request *request_new(struct gateway *gw, struct MHD_Connection *mhd, stru
 static void trim(struct reel_buf *buf)
 {
     size_t max_bytes = buf->max_bytes;
-    if (buf->cap <= 16 * 1024) {
+    if (buf->cap <= KEPT_BYTES) {
         reel_buf_reset(buf);
         return;
     }
@@ -115,6 +119,8 @@ void request_free(struct request *req)
         MHD_destroy_response(req->reply.stream);
     trim(&req->body);
     trim(&req->out);
+    if (req->arena.used_bytes > KEPT_BYTES)
+        reel_arena_fini(&req->arena);
     reel_arena_reset(&req->arena);
     clear(req);
     pthread_mutex_lock(&pool->lock);

@@ -79,6 +79,11 @@ void reel_arena_reset(struct reel_arena *arena)
     arena->exhausted = false;
     if (!keep)
         return;
+    // One that was made for a large piece would stay as long as the arena.
+    if (keep->size > LARGEST_BLOCK_BYTES) {
+        reel_arena_fini(arena);
+        return;
+    }
     free_blocks(keep->next);
     keep->next = NULL;
     keep->used = 0;

@@ -31,7 +31,8 @@ void reel_arena_init(struct reel_arena *arena, size_t cap_bytes);
 // Frees every block. The arena may be initialised again. Safe on a zeroed struct.
 void reel_arena_fini(struct reel_arena *arena);
 
-// Forgets all allocations and keeps one block for reuse. Pointers into the arena are dead.
+// Forgets all allocations and keeps one block for reuse, 256 KiB at most. Pointers into the arena
+// are dead.
 void reel_arena_reset(struct reel_arena *arena);
 
 // `size` bytes, aligned for any type, uninitialised; lives until reset or fini. NULL when the cap

@@ -182,6 +182,21 @@ static void reset_keeps_one_block(void **state)
     assert_ptr_equal(arena.head, head);
 }
 
+static void reset_keeps_no_large_block(void **state)
+{
+    REEL_AUTO(reel_arena_fini) struct reel_arena arena;
+
+    (void)state;
+    reel_arena_init(&arena, 8 << 20);
+    assert_non_null(reel_arena_alloc(&arena, 100));
+    reel_arena_reset(&arena);
+    assert_non_null(arena.head);
+    assert_non_null(reel_arena_alloc(&arena, 4 << 20));
+    reel_arena_reset(&arena);
+    assert_null(arena.head);
+    assert_non_null(reel_arena_alloc(&arena, 8 << 20));
+}
+
 #ifdef HAS_ASAN
 // Runs `touch` on dead or foreign arena memory in a child, which the sanitizer must end.
 static void assert_traps(void (*touch)(void))
@@ -246,6 +261,7 @@ int main(void)
         cmocka_unit_test(unpacking_past_the_cap_fails_cleanly),
         cmocka_unit_test(fini_is_safe_twice_and_on_zeros),
         cmocka_unit_test(reset_keeps_one_block),
+        cmocka_unit_test(reset_keeps_no_large_block),
 #ifdef HAS_ASAN
         cmocka_unit_test(read_after_reset_traps),
         cmocka_unit_test(write_past_the_end_traps),
