@@ -240,6 +240,25 @@ static uint32_t retry_after(unsigned http, const struct reel_status *status)
     return seconds == 0 && (http == 503 || http == 429) ? 1 : seconds;
 }
 
+// What the rate header fields of a refusal by a service say is about the service's policy: the
+// gateway's own, which allowed the request, would contradict the status.
+static void adopt_quota(struct request *req, const struct reel_status *status,
+                        struct problem *problem)
+{
+    req->rate = (struct rate_verdict){.is_limited = false};
+    if (!status->policy || !*status->policy)
+        return;
+    problem->type = QUOTA_TYPE;
+    problem->policy = status->policy;
+    req->rate = (struct rate_verdict){
+        .is_limited = true,
+        .policy = status->policy,
+        .quota = status->quota,
+        .window_s = status->window_s,
+        .reset_s = problem->retry_after_s,
+    };
+}
+
 enum step problem_from_status(struct request *req, const struct reel_status *status)
 {
     int code = reel_code_for_client(status->code);
@@ -254,6 +273,8 @@ enum step problem_from_status(struct request *req, const struct reel_status *sta
         .detail = told ? status->message : default_detail(http),
         .retry_after_s = retry_after(http, status),
     };
+    if (http == 429)
+        adopt_quota(req, status, &problem);
     if (http == 401)
         reply_header(req, "WWW-Authenticate", "Bearer realm=\"reelmesh\"");
     struct reel_buf *out = begin(req, &problem);

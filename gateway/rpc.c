@@ -16,7 +16,8 @@ static bool copy_status(struct rpc_wait *wait, const struct reel_status *status)
         reel_arena_array(arena, status->n_violations, sizeof(*violations));
     wait->status = *status;
     wait->status.message = reel_arena_strdup(arena, status->message ? status->message : "");
-    if (!violations || !wait->status.message)
+    wait->status.policy = reel_arena_strdup(arena, status->policy ? status->policy : "");
+    if (!violations || !wait->status.message || !wait->status.policy)
         return false;
     for (size_t i = 0; i < status->n_violations; i++) {
         violations[i].field = reel_arena_strdup(arena, status->violations[i].field);

@@ -9,7 +9,6 @@
 #include "svc-user/hasher.h"
 #include "svc-user/keys.h"
 #include "svc-user/password.h"
-#include "svc-user/throttle.h"
 
 enum { STORE_TIMEOUT_US = 10 * 1000 * 1000 };
 
@@ -54,9 +53,19 @@ int handlers_fail(struct reel_call *call, int code)
 int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms)
 {
     reel_call_retry_after_ms(call, wait_ms);
+    reel_call_quota(call, THROTTLE_POLICY, THROTTLE_FAILURES, THROTTLE_WINDOW_S);
     return reel_call_fail(call, REEL_RESOURCE_EXHAUSTED,
                           "Too many wrong passwords, at most %d in %d minutes. Try again later.",
                           THROTTLE_FAILURES, THROTTLE_WINDOW_S / 60);
+}
+
+// A count that cannot be set right is no reason to refuse anybody: it passes with its window.
+void handlers_settle_guess(const struct store *db, const struct throttle_key *key, int code)
+{
+    int rc = code == REEL_OK ? throttle_succeeded(db, key) : throttle_refund(db, key);
+
+    if (rc != REEL_OK)
+        reel_log(REEL_LOG_WARN, "throttle.not_settled", REEL_FI("code", rc));
 }
 
 int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,
@@ -117,21 +126,20 @@ static int find_account(struct user_svc *svc, const struct store *db, const User
 static int guard_account(struct user_svc *svc, struct reel_call *call, const struct store *db,
                          const User__LoginRequest *req, struct store_account *ret_account)
 {
-    const char *address = reel_call_metadata(call, "reel-client-address");
-    uint32_t wait_ms =
-        throttle_attempt(svc->throttle, req->username, address, reel_clock_mono_us());
+    const struct throttle_key key = {req->username,
+                                     reel_call_metadata(call, "reel-client-address")};
+    uint32_t wait_ms;
+    int rc = throttle_attempt(db, &key, &wait_ms);
 
+    if (rc != REEL_OK)
+        return handlers_fail(call, rc);
     if (wait_ms > 0)
         return handlers_fail_guess(call, wait_ms);
-    int rc = find_account(svc, db, req, ret_account);
+    rc = find_account(svc, db, req, ret_account);
     if (rc == REEL_UNAUTHENTICATED)
         return reel_call_fail(call, rc, "The username or the password is wrong.");
-    if (rc == REEL_OK) {
-        throttle_succeeded(svc->throttle, req->username, address);
-        return rc;
-    }
-    throttle_refund(svc->throttle, req->username, address);
-    return handlers_fail(call, rc);
+    handlers_settle_guess(db, &key, rc);
+    return rc == REEL_OK ? rc : handlers_fail(call, rc);
 }
 
 static int handle_login(struct user_svc *svc, struct reel_call *call, const User__LoginRequest *req,

@@ -6,6 +6,7 @@
 #include "proto/user.reel.h"
 #include "svc-user/store.h"
 #include "svc-user/svc.h"
+#include "svc-user/throttle.h"
 
 // The vtable for reel_server_add; its state is a struct user_svc.
 extern const struct user_service_impl user_handlers;
@@ -21,6 +22,10 @@ int handlers_fail(struct reel_call *call, int code);
 
 // Fails a call that throttle_attempt makes wait.
 int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms);
+
+// Corrects the count of an attempt that did not end with a wrong password: REEL_OK forgets the
+// failures, for any other code the attempt does not count.
+void handlers_settle_guess(const struct store *db, const struct throttle_key *key, int code);
 
 // Fills the answer to a login or a refresh: a new access token for the session, and what is given.
 int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,

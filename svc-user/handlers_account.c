@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "libcommon/core/clock.h"
 #include "libcommon/core/id.h"
 #include "svc-user/handlers.h"
 #include "svc-user/hasher.h"
 #include "svc-user/lookup.h"
 #include "svc-user/password.h"
-#include "svc-user/throttle.h"
 
 // Says which field is taken, and fails in the usual way for everything else.
 static int fail_write(struct reel_call *call, int code, const char *constraint)
@@ -81,22 +79,21 @@ static const char *value_of(const Google__Protobuf__StringValue *optional)
 static int check_current(struct user_svc *svc, struct reel_call *call, const struct store *db,
                          const struct store_account *account, const char *current)
 {
-    const char *user_id = account->user->id;
-    uint32_t wait_ms = throttle_attempt(svc->throttle, user_id, "", reel_clock_mono_us());
+    const struct throttle_key key = {account->user->id, ""};
+    uint32_t wait_ms;
+    int rc = throttle_attempt(db, &key, &wait_ms);
 
+    if (rc != REEL_OK)
+        return handlers_fail(call, rc);
     if (wait_ms > 0)
         return handlers_fail_guess(call, wait_ms);
-    int rc = hasher_check(svc->hasher, db->deadline_us, current, account->password_hash);
+    rc = hasher_check(svc->hasher, db->deadline_us, current, account->password_hash);
     if (rc == REEL_UNAUTHENTICATED) {
         reel_call_violation(call, "currentPassword", "is wrong");
         return reel_call_fail(call, REEL_PERMISSION_DENIED, "The current password is wrong.");
     }
-    if (rc == REEL_OK) {
-        throttle_succeeded(svc->throttle, user_id, "");
-        return rc;
-    }
-    throttle_refund(svc->throttle, user_id, "");
-    return handlers_fail(call, rc);
+    handlers_settle_guess(db, &key, rc);
+    return rc == REEL_OK ? rc : handlers_fail(call, rc);
 }
 
 // Checks the current password and hashes the new one, into the arena and `change`.

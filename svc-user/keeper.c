@@ -10,6 +10,7 @@
 #include "libcommon/obs/log.h"
 #include "svc-user/keys.h"
 #include "svc-user/store.h"
+#include "svc-user/throttle.h"
 
 enum {
     RELOAD_US = 5 * 1000 * 1000,
@@ -43,9 +44,15 @@ static bool wait_until(struct keeper *keeper, int64_t when_us)
     return go_on;
 }
 
+static int sweep_sessions(const struct store *db, int64_t limit, int64_t *ret_n)
+{
+    return store_session_sweep(db, KEEP_S, limit, ret_n);
+}
+
 // In small portions, so that no transaction is long; the rest waits for the next round when the
 // database is away.
-static void sweep(struct keeper *keeper)
+static void sweep(struct keeper *keeper, const char *what,
+                  int (*remove)(const struct store *db, int64_t limit, int64_t *ret_n))
 {
     REEL_AUTO(reel_arena_fini) struct reel_arena arena;
     int64_t n = SWEEP_ROWS;
@@ -53,15 +60,16 @@ static void sweep(struct keeper *keeper)
     reel_arena_init(&arena, 16 * 1024);
     while (n == SWEEP_ROWS && wait_until(keeper, 0)) {
         const struct store db = {keeper->pg, reel_deadline_in_us(SWEEP_TIMEOUT_US), &arena};
-        int rc = store_session_sweep(&db, KEEP_S, SWEEP_ROWS, &n);
+        int rc = remove(&db, SWEEP_ROWS, &n);
 
         reel_arena_reset(&arena);
         if (rc != REEL_OK) {
-            reel_log(REEL_LOG_WARN, "sessions.sweep_failed", REEL_FI("code", rc));
+            reel_log(REEL_LOG_WARN, "keeper.sweep_failed", REEL_FS("what", what),
+                     REEL_FI("code", rc));
             return;
         }
         if (n > 0)
-            reel_log(REEL_LOG_INFO, "sessions.swept", REEL_FI("sessions", n));
+            reel_log(REEL_LOG_INFO, "keeper.swept", REEL_FS("what", what), REEL_FI("rows", n));
     }
 }
 
@@ -78,7 +86,8 @@ static void *run(void *arg)
             reload_at_us = reel_clock_mono_us() + RELOAD_US;
         }
         if (reel_deadline_passed(sweep_at_us)) {
-            sweep(keeper);
+            sweep(keeper, "sessions", sweep_sessions);
+            sweep(keeper, "login_failures", throttle_sweep);
             sweep_at_us = reel_clock_mono_us() + keeper->sweep_us;
         }
     }

@@ -8,7 +8,6 @@
 #include "svc-user/hasher.h"
 #include "svc-user/keeper.h"
 #include "svc-user/keys.h"
-#include "svc-user/throttle.h"
 
 enum {
     READY_TIMEOUT_US = 500 * 1000,
@@ -48,8 +47,6 @@ static int open_all(struct user_svc *svc)
     if (rc == REEL_OK)
         rc = hasher_new((unsigned)config->hash_slots, (unsigned)config->hash_waiting, &svc->hasher);
     if (rc == REEL_OK)
-        rc = throttle_new(&svc->throttle);
-    if (rc == REEL_OK)
         rc = keeper_start(svc->pg, svc->keys, config->sweep_ms, &svc->keeper);
     if (rc == REEL_OK)
         rc = open_server(svc);
@@ -81,7 +78,6 @@ void user_svc_free(struct user_svc *svc)
     user_svc_drain(svc);
     reel_server_free(svc->server);
     keeper_stop(svc->keeper);
-    throttle_free(svc->throttle);
     hasher_free(svc->hasher);
     keys_close(svc->keys);
     reel_pg_free(svc->pg);

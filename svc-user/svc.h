@@ -13,14 +13,12 @@
 struct hasher;
 struct keeper;
 struct keys;
-struct throttle;
 
 struct user_svc {
     const struct user_config *config;
     struct reel_settings_urls listen;
     struct reel_pg *pg;
     struct hasher *hasher;
-    struct throttle *throttle;
     struct keys *keys;
     struct keeper *keeper;
     struct reel_server *server; // not started yet

@@ -2,152 +2,107 @@
 #include "svc-user/throttle.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-enum { SETS = 4096, WAYS = 4, IPV6_NETWORK_BYTES = 8, WINDOW_US = THROTTLE_WINDOW_S * 1000000 };
+// The parameters' order in all statements: account, network, failures, window.
+#define KEY     "sha256(convert_to($2::text || ' ' || lower($1::text), 'UTF8'))"
+#define EXPIRED "f.since <= now() - make_interval(secs => $4::bigint)"
 
-struct entry {
-    uint64_t key; // 0: free
-    int64_t since_us;
-    unsigned n_failures;
-};
+enum { IPV6_NETWORK_BYTES = 8 };
 
-struct throttle {
-    pthread_mutex_t lock; // guards the sets
-    uint64_t seed;
-    struct entry sets[SETS][WAYS];
-};
-
-int throttle_new(struct throttle **ret_throttle)
-{
-    struct throttle *throttle = calloc(1, sizeof(*throttle));
-
-    if (!throttle)
-        return -ENOMEM;
-    if (getrandom(&throttle->seed, sizeof(throttle->seed), 0) != sizeof(throttle->seed)) {
-        free(throttle);
-        return -EIO;
-    }
-    pthread_mutex_init(&throttle->lock, NULL);
-    *ret_throttle = throttle;
-    return 0;
-}
-
-void throttle_free(struct throttle *throttle)
-{
-    if (!throttle)
-        return;
-    pthread_mutex_destroy(&throttle->lock);
-    free(throttle);
-}
-
-static uint64_t mix(uint64_t hash, unsigned char byte)
-{
-    hash = (hash ^ byte) * 0x9e3779b97f4a7c15;
-    return hash ^ (hash >> 29);
-}
-
-static uint64_t mix_address(uint64_t hash, const char *address)
+// An address that is none counts as one like any other.
+static void network_of(const char *address, char ret_network[INET6_ADDRSTRLEN])
 {
     unsigned char bytes[16];
-    size_t n = 4;
 
-    if (inet_pton(AF_INET6, address, bytes) == 1)
-        n = IPV6_NETWORK_BYTES;
-    else if (inet_pton(AF_INET, address, bytes) != 1)
-        n = 0;
-    for (size_t i = 0; i < n; i++)
-        hash = mix(hash, bytes[i]);
-    return hash;
-}
-
-// The seed keeps an attacker from choosing names that share a set with somebody else's.
-static uint64_t key_of(const struct throttle *throttle, const char *account, const char *address)
-{
-    uint64_t hash = mix_address(throttle->seed, address);
-
-    for (; *account; account++)
-        hash = mix(hash, (unsigned char)tolower((unsigned char)*account));
-    return hash ? hash : 1;
-}
-
-static bool has_expired(const struct entry *entry, int64_t now_us)
-{
-    return now_us - entry->since_us >= WINDOW_US;
-}
-
-// The entry of the key, or NULL.
-static struct entry *find(struct throttle *throttle, uint64_t key)
-{
-    struct entry *set = throttle->sets[key % SETS];
-
-    for (int i = 0; i < WAYS; i++) {
-        if (set[i].key == key)
-            return &set[i];
+    ret_network[0] = '\0';
+    if (inet_pton(AF_INET, address, bytes) == 1) {
+        inet_ntop(AF_INET, bytes, ret_network, INET6_ADDRSTRLEN);
+    } else if (inet_pton(AF_INET6, address, bytes) == 1) {
+        memset(bytes + IPV6_NETWORK_BYTES, 0, sizeof(bytes) - IPV6_NETWORK_BYTES);
+        inet_ntop(AF_INET6, bytes, ret_network, INET6_ADDRSTRLEN);
     }
-    return NULL;
 }
 
-// Takes the place of the entry with the fewest failures.
-static struct entry *replace(struct throttle *throttle, uint64_t key, int64_t now_us)
+// Runs a statement with the first `n_params` of the parameters.
+static int run(const struct store *db, const char *sql, size_t n_params,
+               const struct throttle_key *key, struct reel_pg_rows *ret_rows)
 {
-    struct entry *set = throttle->sets[key % SETS];
-    struct entry *victim = &set[0];
+    char network[INET6_ADDRSTRLEN];
 
-    for (int i = 0; i < WAYS; i++) {
-        if (has_expired(&set[i], now_us))
-            set[i] = (struct entry){0};
-        if (set[i].n_failures < victim->n_failures)
-            victim = &set[i];
-    }
-    *victim = (struct entry){.key = key, .since_us = now_us};
-    return victim;
+    network_of(key->address, network);
+    const reel_pg_param params[] = {
+        key->account,
+        network,
+        reel_pg_int(db->arena, THROTTLE_FAILURES),
+        reel_pg_int(db->arena, THROTTLE_WINDOW_S),
+    };
+    return reel_pg_query(db->pg, db->deadline_us, db->arena, sql, n_params, params, ret_rows);
 }
 
-uint32_t throttle_attempt(struct throttle *throttle, const char *account, const char *address,
-                          int64_t now_us)
+static int read_wait(const struct store *db, const struct throttle_key *key, uint32_t *ret_wait_ms)
 {
-    uint32_t wait_ms = 0;
+    static const char sql[] =
+        "SELECT ceil(extract(epoch FROM f.since + make_interval(secs => $4::bigint) - now())"
+        " * 1000)::bigint FROM login_failures f"
+        " WHERE f.key = " KEY " AND f.failures >= $3::bigint";
+    struct reel_pg_rows rows;
+    int rc = run(db, sql, 4, key, &rows);
 
-    if (!address)
-        return 0;
-    pthread_mutex_lock(&throttle->lock);
-    uint64_t key = key_of(throttle, account, address);
-    struct entry *entry = find(throttle, key);
-    if (!entry || has_expired(entry, now_us))
-        entry = replace(throttle, key, now_us);
-    if (entry->n_failures >= THROTTLE_FAILURES)
-        wait_ms = (uint32_t)((entry->since_us + WINDOW_US - now_us + 999) / 1000);
-    else
-        entry->n_failures++;
-    pthread_mutex_unlock(&throttle->lock);
-    return wait_ms;
+    if (rc != REEL_OK)
+        return rc;
+    int64_t wait_ms = rows.n_rows > 0 ? reel_pg_i64(&rows, 0, 0) : 0;
+    *ret_wait_ms = wait_ms > 0 ? (uint32_t)wait_ms : 1;
+    return REEL_OK;
 }
 
-void throttle_refund(struct throttle *throttle, const char *account, const char *address)
+int throttle_attempt(const struct store *db, const struct throttle_key *key, uint32_t *ret_wait_ms)
 {
-    if (!address)
-        return;
-    pthread_mutex_lock(&throttle->lock);
-    struct entry *entry = find(throttle, key_of(throttle, account, address));
-    if (entry && entry->n_failures > 0)
-        entry->n_failures--;
-    pthread_mutex_unlock(&throttle->lock);
+    static const char sql[] =
+        "INSERT INTO login_failures AS f (key, failures, since) VALUES (" KEY ", 1, now())"
+        " ON CONFLICT (key) DO UPDATE SET"
+        " failures = CASE WHEN " EXPIRED " THEN 1 ELSE f.failures + 1 END,"
+        " since = CASE WHEN " EXPIRED " THEN now() ELSE f.since END"
+        " WHERE f.failures < $3::bigint OR " EXPIRED;
+    struct reel_pg_rows rows;
+
+    *ret_wait_ms = 0;
+    if (!key->address)
+        return REEL_OK;
+    int rc = run(db, sql, 4, key, &rows);
+    if (rc != REEL_OK || rows.affected > 0)
+        return rc;
+    return read_wait(db, key, ret_wait_ms);
 }
 
-void throttle_succeeded(struct throttle *throttle, const char *account, const char *address)
+int throttle_refund(const struct store *db, const struct throttle_key *key)
 {
-    if (!address)
-        return;
-    pthread_mutex_lock(&throttle->lock);
-    struct entry *entry = find(throttle, key_of(throttle, account, address));
-    if (entry)
-        *entry = (struct entry){0};
-    pthread_mutex_unlock(&throttle->lock);
+    static const char sql[] = "UPDATE login_failures SET failures = failures - 1"
+                              " WHERE key = " KEY " AND failures > 0";
+
+    return key->address ? run(db, sql, 2, key, NULL) : REEL_OK;
+}
+
+int throttle_succeeded(const struct store *db, const struct throttle_key *key)
+{
+    static const char sql[] = "DELETE FROM login_failures WHERE key = " KEY;
+
+    return key->address ? run(db, sql, 2, key, NULL) : REEL_OK;
+}
+
+int throttle_sweep(const struct store *db, int64_t limit, int64_t *ret_n)
+{
+    static const char sql[] = "DELETE FROM login_failures WHERE key IN (SELECT key"
+                              " FROM login_failures"
+                              " WHERE since < now() - make_interval(secs => $1::bigint)"
+                              " LIMIT $2::bigint FOR UPDATE SKIP LOCKED)";
+    const reel_pg_param params[] = {reel_pg_int(db->arena, THROTTLE_WINDOW_S),
+                                    reel_pg_int(db->arena, limit)};
+    struct reel_pg_rows rows;
+    int rc = reel_pg_query(db->pg, db->deadline_us, db->arena, sql, REEL_ARRAY_SIZE(params), params,
+                           &rows);
+
+    if (rc == REEL_OK)
+        *ret_n = rows.affected;
+    return rc;
 }

@@ -2,37 +2,36 @@
 // Slows guessing: after ten wrong passwords for one account from one address within fifteen minutes
 // no more are tried until those have passed. From elsewhere the account's owner still signs in.
 //
-// Each replica counts for itself, in a table of fixed size: an attacker with very many addresses
-// can make it forget, and then meets the bounds of the hasher and of the gateway.
+// The database counts, so that all replicas count together. Beside what they say, all functions
+// return an outcome of reel_pg_exec. Any thread.
 #pragma once
 
-#include <stdint.h>
+#include "svc-user/store.h"
 
-#include "libcommon/core/base.h"
+#define THROTTLE_POLICY "login" // as the RateLimit header names it
 
 enum {
     THROTTLE_FAILURES = 10,
     THROTTLE_WINDOW_S = 15 * 60,
 };
 
-struct throttle;
+// Whose attempts count together.
+struct throttle_key {
+    const char *account; // as typed: compared without case, and it need not exist
+    const char *address; // an IP address in text, of which an IPv6 address' network counts; "":
+                         // wherever it is tried from; NULL: nothing is counted
+};
 
-// An empty table.
-int throttle_new(struct throttle **ret_throttle) REEL_MUST_CHECK;
+// Begins an attempt, which counts as a failure until the right password has come: *ret_wait_ms is
+// 0; or the milliseconds until the account may be tried again from this address.
+int throttle_attempt(const struct store *db, const struct throttle_key *key,
+                     uint32_t *ret_wait_ms) REEL_MUST_CHECK;
 
-// Frees; nobody may be inside. NULL is fine.
-void throttle_free(struct throttle *throttle);
+// The attempt was not about the password: it does not count.
+int throttle_refund(const struct store *db, const struct throttle_key *key) REEL_MUST_CHECK;
 
-// Begins an attempt, which counts as a failure until the right password has come: 0; or the
-// milliseconds until the account may be tried again from this address. `account` is compared
-// without case; whether it exists does not matter. `address` is an IP address in text (of an IPv6
-// address its network counts), "" to count the account wherever it is tried from, or NULL: then
-// nothing is counted. Any thread.
-uint32_t throttle_attempt(struct throttle *throttle, const char *account, const char *address,
-                          int64_t now_us);
+// Forgets the failures: the right password came.
+int throttle_succeeded(const struct store *db, const struct throttle_key *key) REEL_MUST_CHECK;
 
-// The attempt was not about the password: it does not count. Any thread.
-void throttle_refund(struct throttle *throttle, const char *account, const char *address);
-
-// Forgets the failures: the right password came. Any thread.
-void throttle_succeeded(struct throttle *throttle, const char *account, const char *address);
+// Removes at most `limit` rows whose window has passed. *ret_n is how many.
+int throttle_sweep(const struct store *db, int64_t limit, int64_t *ret_n) REEL_MUST_CHECK;

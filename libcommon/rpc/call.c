@@ -86,6 +86,7 @@ static void forget(struct reel_call *call)
     call->violations = NULL;
     call->n_violations = 0;
     call->retry_after_ms = 0;
+    call->policy = NULL;
 }
 
 void reel_call_unref(struct reel_call *call)
@@ -291,6 +292,13 @@ void reel_call_violation(struct reel_call *call, const char *field, const char *
 void reel_call_retry_after_ms(struct reel_call *call, uint32_t ms)
 {
     call->retry_after_ms = ms;
+}
+
+void reel_call_quota(struct reel_call *call, const char *policy, uint32_t quota, uint32_t window_s)
+{
+    call->policy = reel_arena_strdup(&call->arena, policy);
+    call->quota = quota;
+    call->window_s = window_s;
 }
 
 static void report_violation(void *arg, const char *field, const char *description)

@@ -55,6 +55,10 @@ void reel_call_violation(struct reel_call *call, const char *field, const char *
 // Tells the caller when a retry makes sense (google.rpc.RetryInfo); goes with a failure.
 void reel_call_retry_after_ms(struct reel_call *call, uint32_t ms);
 
+// Names the quota that the call was refused for (google.rpc.QuotaFailure): `quota` uses in each
+// `window_s` seconds under `policy`; goes with a failure and reel_call_retry_after_ms.
+void reel_call_quota(struct reel_call *call, const char *policy, uint32_t quota, uint32_t window_s);
+
 // Server streaming: sends one message, waiting for the peer's credit. The message is borrowed until
 // return. REEL_CANCELLED or REEL_DEADLINE_EXCEEDED when the call is over: return at once.
 int reel_call_send(struct reel_call *call, const ProtobufCMessage *message) REEL_MUST_CHECK;

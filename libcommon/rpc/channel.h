@@ -53,6 +53,9 @@ struct reel_status {
     const struct reel_violation *violations;
     size_t n_violations;
     uint32_t retry_after_ms;
+    const char *policy; // the quota that is used up; NULL or "" when there is none
+    uint32_t quota;     // of it, in each
+    uint32_t window_s;  // seconds
 };
 
 // Opens a channel; connecting goes on in the background. Strings are copied.

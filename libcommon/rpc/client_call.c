@@ -382,6 +382,7 @@ static void keep_status(struct reel_arena *arena, const struct reel_status *from
 
     *to = *from;
     to->message = keep(arena, from->message);
+    to->policy = keep(arena, from->policy);
     to->violations = violations;
     to->n_violations = violations ? from->n_violations : 0;
     for (size_t i = 0; i < to->n_violations; i++) {

@@ -375,6 +375,9 @@ static void read_status(const struct reel_frame *frame, struct reel_arena *arena
     status->code = frame->code <= REEL_UNAUTHENTICATED ? (int)frame->code : REEL_UNKNOWN;
     status->message = copy_slice(arena, frame->message);
     status->retry_after_ms = frame->retry_after_ms;
+    status->policy = copy_slice(arena, frame->policy);
+    status->quota = frame->quota;
+    status->window_s = frame->window_s;
     while (reel_frame_next_violation(frame, &cursor, &field, &description))
         n++;
     struct reel_violation *violations = n ? reel_arena_array(arena, n, sizeof(*violations)) : NULL;

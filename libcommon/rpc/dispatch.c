@@ -182,6 +182,11 @@ static void answer(struct reel_call *call, int rc, const struct reel_slice *payl
         if (rc > 0) {
             frame.violations = call->violations;
             frame.n_violations = call->n_violations;
+            if (call->policy) {
+                frame.policy = reel_slice_of(call->policy);
+                frame.quota = call->quota;
+                frame.window_s = call->window_s;
+            }
         }
     }
     record(call, rc, code);

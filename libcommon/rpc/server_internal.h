@@ -154,6 +154,9 @@ struct reel_call {
     struct reel_violation *violations;
     size_t n_violations;
     uint32_t retry_after_ms;
+    const char *policy; // NULL: no quota is used up
+    uint32_t quota;
+    uint32_t window_s;
 
     // Streaming; under the session's lock.
     pthread_cond_t event; // monotonic

@@ -105,6 +105,7 @@ static void keep_status(struct reel_stream *stream, const struct reel_status *fr
 
     stream->status = *from;
     stream->status.message = keep(&stream->arena, from->message);
+    stream->status.policy = keep(&stream->arena, from->policy);
     stream->status.violations = violations;
     stream->status.n_violations = violations ? from->n_violations : 0;
     for (size_t i = 0; i < stream->status.n_violations; i++) {

@@ -17,7 +17,15 @@ enum {
     FRAME_CREDIT = 8,
     FRAME_HELLO = 9,
 };
-enum { STATUS_CODE = 1, STATUS_MESSAGE = 2, STATUS_VIOLATIONS = 3, STATUS_RETRY_AFTER_MS = 4 };
+enum {
+    STATUS_CODE = 1,
+    STATUS_MESSAGE = 2,
+    STATUS_VIOLATIONS = 3,
+    STATUS_RETRY_AFTER_MS = 4,
+    STATUS_POLICY = 5,
+    STATUS_QUOTA = 6,
+    STATUS_WINDOW_S = 7,
+};
 enum { PAIR_KEY = 1, PAIR_VALUE = 2 };
 enum {
     HELLO_SERVICE = 1,
@@ -138,6 +146,11 @@ static bool read_hello(struct reel_slice in, struct reel_hello *hello)
     return true;
 }
 
+static bool is_status_text(uint32_t tag)
+{
+    return tag == STATUS_MESSAGE || tag == STATUS_VIOLATIONS || tag == STATUS_POLICY;
+}
+
 static bool read_status(struct reel_slice in, struct reel_frame *frame)
 {
     struct field field;
@@ -146,8 +159,7 @@ static bool read_status(struct reel_slice in, struct reel_frame *frame)
     while (in.len > 0) {
         if (!read_field(&in, &field))
             return false;
-        bool is_bytes = field.tag == STATUS_MESSAGE || field.tag == STATUS_VIOLATIONS;
-        if (field.tag <= STATUS_RETRY_AFTER_MS && is_bytes != (field.type == WT_BYTES))
+        if (field.tag <= STATUS_WINDOW_S && is_status_text(field.tag) != (field.type == WT_BYTES))
             return false;
         if (field.tag == STATUS_CODE)
             frame->code = (uint32_t)field.number;
@@ -155,6 +167,12 @@ static bool read_status(struct reel_slice in, struct reel_frame *frame)
             frame->message = field.bytes;
         else if (field.tag == STATUS_RETRY_AFTER_MS)
             frame->retry_after_ms = (uint32_t)field.number;
+        else if (field.tag == STATUS_POLICY)
+            frame->policy = field.bytes;
+        else if (field.tag == STATUS_QUOTA)
+            frame->quota = (uint32_t)field.number;
+        else if (field.tag == STATUS_WINDOW_S)
+            frame->window_s = (uint32_t)field.number;
     }
     return true;
 }
@@ -365,7 +383,8 @@ static uint8_t *put_pair(uint8_t *out, uint32_t tag, const char *first, const ch
 static size_t status_size(const struct reel_frame *frame)
 {
     size_t size = number_size(frame->code) + string_size(frame->message.len) +
-                  number_size(frame->retry_after_ms);
+                  number_size(frame->retry_after_ms) + string_size(frame->policy.len) +
+                  number_size(frame->quota) + number_size(frame->window_s);
 
     for (size_t i = 0; i < frame->n_violations; i++)
         size += bytes_size(pair_size(frame->violations[i].field, frame->violations[i].description));
@@ -380,7 +399,10 @@ static uint8_t *put_status(uint8_t *out, const struct reel_frame *frame)
     for (size_t i = 0; i < frame->n_violations; i++)
         out = put_pair(out, STATUS_VIOLATIONS, frame->violations[i].field,
                        frame->violations[i].description);
-    return put_number(out, STATUS_RETRY_AFTER_MS, frame->retry_after_ms);
+    out = put_number(out, STATUS_RETRY_AFTER_MS, frame->retry_after_ms);
+    out = put_string(out, STATUS_POLICY, frame->policy.data, frame->policy.len);
+    out = put_number(out, STATUS_QUOTA, frame->quota);
+    return put_number(out, STATUS_WINDOW_S, frame->window_s);
 }
 
 static size_t hello_size(const struct reel_hello *hello)

@@ -65,6 +65,9 @@ struct reel_frame {
     uint32_t code;
     struct reel_slice message;
     uint32_t retry_after_ms;
+    struct reel_slice policy; // with quota and window_s: what is used up
+    uint32_t quota;
+    uint32_t window_s;
     uint64_t credit;
     struct reel_hello hello;
     const struct reel_metadata *metadata;

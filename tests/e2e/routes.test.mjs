@@ -421,6 +421,17 @@ test('a query is held to its fields', async (t) => {
   assert.equal(id.body.errors[0].parameter, 'videoId');
 });
 
+test('who guesses passwords is told by which limit', async () => {
+  const user = await newUser(stack.url);
+  const guess = (password) => json({ username: user.user.username, password }, at('/api/auth/login'));
+  for (let i = 0; i < 10; i++) await expect('POST /api/auth/login', 401, guess('wrong'));
+  const { headers, body } = await expect('POST /api/auth/login', 429, guess(user.password));
+  assert.equal(headers['ratelimit-policy'], '"login";q=10;w=900');
+  assert.equal(headers.ratelimit, `"login";r=0;t=${headers['retry-after']}`);
+  assert.ok(Number(headers['retry-after']) > 800 && Number(headers['retry-after']) <= 900);
+  assert.deepEqual(body['violated-policies'], ['login']);
+});
+
 // --- from here on something is broken
 
 const ownerOf = (key) => (/ \/api\/(videos|jobs\/enqueue)/.test(key) ? 'video' : / \/api\/jobs/.test(key) ? 'job' : 'user');

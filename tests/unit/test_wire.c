@@ -24,6 +24,9 @@ static struct reel_frame full_frame(void)
         .code = 16,
         .message = reel_slice_of("why"),
         .retry_after_ms = 300,
+        .policy = reel_slice_of("login"),
+        .quota = 10,
+        .window_s = 900,
         .credit = 1 << 20,
         .hello = {.service = reel_slice_of("gateway"),
                   .key = reel_slice_of("k3y"),
@@ -80,6 +83,8 @@ static void protobuf_c_reads_what_is_written(void **state)
     assert_int_equal(f->status->code, 16);
     assert_string_equal(f->status->violations[1]->description, "b");
     assert_int_equal(f->status->retry_after_ms, 300);
+    assert_string_equal(f->status->policy, "login");
+    assert_true(f->status->quota == 10 && f->status->window_s == 900);
     assert_string_equal(f->hello->key, "k3y");
     assert_int_equal(f->hello->max_message_bytes, 4 << 20);
     assert_int_equal(p->frames[1]->kind, RPC__FRAME_KIND__PING);
@@ -130,6 +135,8 @@ static void every_field_survives_the_round_trip(void **state)
     assert_slice(f.method, "/user.UserService/Login");
     assert_slice(f.payload, "payload");
     assert_slice(f.message, "why");
+    assert_slice(f.policy, "login");
+    assert_true(f.retry_after_ms == 300 && f.quota == 10 && f.window_s == 900);
     assert_slice(f.hello.service, "gateway");
     assert_true(f.hello.window == 32 && f.hello.stream_credit == 262144);
     assert_true(reel_frame_next_metadata(&f, &cursor, &first, &second));

@@ -56,6 +56,12 @@ static int handle_login(struct user_svc *svc, struct reel_call *call, const User
     const char *agent = reel_call_metadata(call, "reel-user-agent");
     atomic_fetch_add(&svc->s.calls, 1);
     snprintf(svc->s.user_agent, sizeof(svc->s.user_agent), "%s", agent ? agent : "none");
+    if (strncmp(req->password, "guessed", 7) == 0) {
+        reel_call_retry_after_ms(call, 899100);
+        if (strcmp(req->password, "guessed too often") == 0)
+            reel_call_quota(call, "login", 10, 900);
+        return reel_call_fail(call, REEL_RESOURCE_EXHAUSTED, "Too many wrong passwords.");
+    }
     if (strcmp(req->password, "right password") != 0)
         return reel_call_fail(call, REEL_UNAUTHENTICATED, "Name or password is wrong.");
     services_token(&svc->s, svc->s.user_id, 300, token);

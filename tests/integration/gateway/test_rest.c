@@ -120,6 +120,35 @@ static void a_session_knows_its_browser(void **state)
     assert_int_equal(strlen(login_as(long_agent)), 256);
 }
 
+static void a_refusal_by_a_service_has_the_headers_of_its_own_quota(void **state)
+{
+    (void)state;
+    char value[128];
+    struct http_response response =
+        http_ask(fx.port, "POST", "/api/auth/login", JSON,
+                 "{\"username\":\"anna\",\"password\":\"guessed too often\"}");
+    assert_int_equal(response.status, 429);
+    assert_true(http_header(&response, "Retry-After", value, sizeof(value)));
+    assert_string_equal(value, "900");
+    assert_true(http_header(&response, "RateLimit-Policy", value, sizeof(value)));
+    assert_string_equal(value, "\"login\";q=10;w=900");
+    assert_true(http_header(&response, "RateLimit", value, sizeof(value)));
+    assert_string_equal(value, "\"login\";r=0;t=900");
+    assert_non_null(strstr(response.body, "http-problem-types#quota-exceeded"));
+    assert_non_null(strstr(response.body, "\"violated-policies\":[\"login\"]"));
+    assert_non_null(strstr(response.body, "\"detail\":\"Too many wrong passwords.\""));
+    http_free(&response);
+
+    // A service that is merely busy: what the gateway's own quota has left would contradict it.
+    response = http_ask(fx.port, "POST", "/api/auth/login", JSON,
+                        "{\"username\":\"anna\",\"password\":\"guessed\"}");
+    assert_int_equal(response.status, 429);
+    assert_true(http_header(&response, "Retry-After", value, sizeof(value)));
+    assert_false(http_header(&response, "RateLimit", value, sizeof(value)));
+    assert_false(http_header(&response, "RateLimit-Policy", value, sizeof(value)));
+    http_free(&response);
+}
+
 static void a_private_route_wants_a_valid_token(void **state)
 {
     (void)state;
@@ -305,6 +334,7 @@ int main(void)
         cmocka_unit_test(public_routes_need_no_token),
         cmocka_unit_test(login_sets_the_cookie_and_logout_clears_it),
         cmocka_unit_test(a_session_knows_its_browser),
+        cmocka_unit_test(a_refusal_by_a_service_has_the_headers_of_its_own_quota),
         cmocka_unit_test(a_private_route_wants_a_valid_token),
         cmocka_unit_test(a_cookie_may_write_only_from_our_own_pages),
         cmocka_unit_test(bodies_that_do_not_fit_are_named),

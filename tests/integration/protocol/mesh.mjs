@@ -16,7 +16,8 @@ enum FrameKind { NONE = 0; HELLO = 1; REQUEST = 2; RESPONSE = 3; DATA = 4; END =
                  CREDIT = 7; PING = 8; PONG = 9; GOAWAY = 10; }
 message Metadata { string key = 1; string value = 2; }
 message Status { uint32 code = 1; string message = 2; repeated Violation violations = 3;
-                 uint32 retry_after_ms = 4; }
+                 uint32 retry_after_ms = 4; string policy = 5;
+                 uint32 quota = 6; uint32 window_s = 7; }
 message Violation { string field = 1; string description = 2; }
 message Hello { string service = 1; string key = 2; uint32 window = 3; uint64 stream_credit = 4;
                 uint64 max_message_bytes = 5; }

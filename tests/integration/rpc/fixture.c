@@ -67,6 +67,8 @@ static int handle_work(struct echo_svc *svc, struct reel_call *call, const Echo_
         reel_call_violation(call, req->violation, "must be better");
     if (req->retry_after_ms)
         reel_call_retry_after_ms(call, req->retry_after_ms);
+    if (req->policy[0])
+        reel_call_quota(call, req->policy, 10, 900);
     if (req->code != 0)
         return reel_call_fail(call, req->code, "%s", req->message);
     res->padding.len = req->answer_bytes;

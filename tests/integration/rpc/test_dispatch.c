@@ -112,6 +112,7 @@ static void every_code_comes_back_with_its_message(void **state)
         request.message = (char *)"schief gelaufen: ä€😀";
         request.violation = (char *)"params.width";
         request.retry_after_ms = 1500;
+        request.policy = (char *)(code % 2 ? "login" : "");
         assert_int_equal(
             fixture_work(context->channel, NULL, &request, &context->arena, &response, &status),
             code);
@@ -121,6 +122,9 @@ static void every_code_comes_back_with_its_message(void **state)
         assert_string_equal(status.violations[0].field, "params.width");
         assert_string_equal(status.violations[0].description, "must be better");
         assert_int_equal(status.retry_after_ms, 1500);
+        assert_string_equal(status.policy, code % 2 ? "login" : "");
+        assert_int_equal(status.quota, code % 2 ? 10 : 0);
+        assert_int_equal(status.window_s, code % 2 ? 900 : 0);
     }
 }
 

@@ -168,8 +168,35 @@ static void after_ten_guesses_even_the_right_one_waits(void **state)
         assert_int_equal(guess_from(*state, "192.0.2.1", names[i], SERVICE_PASSWORD, &status),
                          REEL_RESOURCE_EXHAUSTED);
         assert_true(status.retry_after_ms > 800 * 1000 && status.retry_after_ms <= 900 * 1000);
+        assert_string_equal(status.policy, "login");
+        assert_true(status.quota == 10 && status.window_s == 900);
     }
     assert_int_equal(guess_from(*state, "192.0.2.2", "alice", SERVICE_PASSWORD, NULL), REEL_OK);
+}
+
+static void replicas_count_guesses_together(void **state)
+{
+    struct service *s = *state;
+    struct reel_channel *const first = s->channel;
+    struct user_config config;
+    char url[80];
+
+    service_register(s, "alice");
+    snprintf(url, sizeof(url), "%s-second", s->url);
+    struct user_svc *replica = service_replica(s, &config, url);
+    struct reel_channel *second = service_channel(url);
+    for (int n = 0; n < 10; n++) {
+        s->channel = n % 2 ? second : first;
+        assert_int_equal(guess_from(s, "192.0.2.1", "alice", "wrong", NULL), REEL_UNAUTHENTICATED);
+    }
+    for (int n = 0; n < 2; n++) {
+        s->channel = n % 2 ? second : first;
+        assert_int_equal(guess_from(s, "192.0.2.1", "alice", SERVICE_PASSWORD, NULL),
+                         REEL_RESOURCE_EXHAUSTED);
+    }
+    s->channel = first;
+    reel_channel_close(second);
+    user_svc_free(replica);
 }
 
 static void *guess_wrong(void *arg)
@@ -525,6 +552,7 @@ int main(void)
         CASE(unknown_user_and_wrong_password_get_the_same_answer),
         CASE(unknown_user_and_wrong_password_take_the_same_time),
         CASE(after_ten_guesses_even_the_right_one_waits),
+        CASE(replicas_count_guesses_together),
         CASE(guessing_in_parallel_gains_no_guess),
         CASE(a_bcrypt_hash_signs_in_and_is_replaced),
         CASE(a_logout_ends_this_session_only),

@@ -79,7 +79,7 @@ int service_reset(void **state)
     struct service *service = *state;
 
     reel_arena_reset(&service->arena);
-    own_database_exec(service->database, "TRUNCATE users, sessions");
+    own_database_exec(service->database, "TRUNCATE users, sessions, login_failures");
     return 0;
 }
 
