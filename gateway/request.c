@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/cookie.h"
 #include "gateway/gateway.h"
 #include "libcommon/core/clock.h"
 
@@ -164,16 +165,10 @@ const char *request_header_list(struct request *req, const char *name)
 
 const char *request_cookie(struct request *req, const char *name)
 {
-    const char *s = request_header(req, "Cookie");
-    size_t name_len = strlen(name);
-    while (s && *s) {
-        s += strspn(s, "; \t");
-        size_t len = strcspn(s, ";");
-        if (len > name_len && s[name_len] == '=' && strncmp(s, name, name_len) == 0)
-            return reel_arena_strndup(&req->arena, s + name_len + 1, len - name_len - 1);
-        s += len;
-    }
-    return NULL;
+    const char *header = request_header(req, "Cookie");
+    size_t len;
+    const char *value = header ? cookie_find(header, name, &len) : NULL;
+    return value ? reel_arena_strndup(&req->arena, value, len) : NULL;
 }
 
 enum step reply_set(struct request *req, unsigned status)
