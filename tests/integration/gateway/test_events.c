@@ -91,12 +91,11 @@ static unsigned count(const struct listener *listener, const char *wanted)
 // the gateway's own subscription works.
 static void await_live(struct listener *listener)
 {
-    for (int i = 0; i < 100 && !strstr(listener->text, "event: job.progress"); i++) {
+    int64_t deadline_us = reel_deadline_in_us(10000000);
+    while (!strstr(listener->text, "event: job.progress") && !reel_deadline_passed(deadline_us)) {
         services_event(&fx.services, fx.services.user_id, 0, false);
         usleep(20000);
-        struct pollfd poller = {listener->fd, POLLIN, 0};
-        if (poll(&poller, 1, 0) > 0)
-            await(listener, "event: job.progress");
+        read_more(listener, 0);
     }
     assert_non_null(strstr(listener->text, "event: job.progress"));
 }
