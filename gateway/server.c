@@ -22,6 +22,7 @@ struct server {
     struct MHD_Daemon *daemon;
     int listen_fd;
     int port;
+    bool quiet; // takes no connections any more
 };
 
 static enum MHD_Result on_accept(void *cls, const struct sockaddr *sa, socklen_t len)
@@ -202,11 +203,13 @@ int server_port(const struct server *server)
 
 void server_quiesce(struct server *server)
 {
-    if (server->listen_fd < 0)
+    if (server->quiet)
         return;
+    server->quiet = true;
     MHD_quiesce_daemon(server->daemon);
-    close(server->listen_fd);
-    server->listen_fd = -1;
+    // Frees the port and refuses clients. The descriptor itself may still be in the hands of the
+    // library's threads, and must not become somebody else's.
+    shutdown(server->listen_fd, SHUT_RDWR);
 }
 
 void server_close(struct server *server)
@@ -222,5 +225,6 @@ void server_close(struct server *server)
         nanosleep(&pause, NULL);
     }
     MHD_stop_daemon(server->daemon);
+    close(server->listen_fd);
     free(server);
 }
