@@ -155,7 +155,7 @@ static void apply_progress(const struct pass *pass, const Job__JobEvent *event)
 {
     struct store db = store_of(pass);
 
-    if (event->job && store_operation_progress(&db, event->operation_id,
+    if (event->job && store_operation_progress(&db, event->operation_id, event->version,
                                                (int32_t)event->job->progress) != REEL_OK)
         reel_log(REEL_LOG_DEBUG, "events.progress_lost", REEL_FS("job_id", event->job_id));
 }

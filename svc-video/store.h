@@ -108,8 +108,9 @@ int store_operation_apply(const struct store *db, const struct store_change *cha
 int store_operation_settle(const struct store *db, int32_t job_version,
                            const struct store_change *change) REEL_MUST_CHECK;
 
-// Notes progress of a processing operation, in steps of at least five points.
-int store_operation_progress(const struct store *db, const char *operation_id,
+// Notes progress of a processing operation, in steps of at least five points. That of another run
+// than the one the operation knows of (`job_version`) is passed over.
+int store_operation_progress(const struct store *db, const char *operation_id, int32_t job_version,
                              int32_t progress) REEL_MUST_CHECK;
 
 // The newest sequence number applied, 0 when there is none.

@@ -295,11 +295,14 @@ int store_operation_settle(const struct store *db, int32_t job_version,
                          NULL);
 }
 
-int store_operation_progress(const struct store *db, const char *operation_id, int32_t progress)
+int store_operation_progress(const struct store *db, const char *operation_id, int32_t job_version,
+                             int32_t progress)
 {
     static const char sql[] = "UPDATE video_operations SET progress = $2, updated_at = now()"
-                              " WHERE id = $1 AND status = 'processing' AND progress + 5 <= $2";
-    reel_pg_param params[] = {operation_id, reel_pg_int(db->arena, progress)};
+                              " WHERE id = $1 AND status = 'processing' AND progress + 5 <= $2"
+                              " AND job_version = $3";
+    reel_pg_param params[] = {operation_id, reel_pg_int(db->arena, progress),
+                              reel_pg_int(db->arena, job_version)};
 
     return reel_pg_query(db->pg, db->deadline_us, db->arena, sql, REEL_ARRAY_SIZE(params), params,
                          NULL);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
+#include "libcommon/core/clock.h"
 #include "libcommon/core/err.h"
 #include "tests/integration/video/lib/service.h"
 #include "tests/lib/cmocka.h"
@@ -23,6 +27,25 @@ static void await_status(struct service *service, const char *id, const char *st
     service_await(service, status, "SELECT status FROM video_operations WHERE id = '%s'", id);
 }
 
+// Progress is not recorded: what is told before the subscription stands is lost, so it is told
+// until it has been heard. Before it comes what a former run says, if there is one.
+static void tell_progress(struct service *service, const char *id, int former, int version,
+                          double percent, const char *kept)
+{
+    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    int64_t until_us = reel_deadline_in_us(10 * 1000 * 1000);
+
+    for (bool is_kept = false; !is_kept; nanosleep(&pause, NULL)) {
+        assert_false(reel_deadline_passed(until_us));
+        if (former > 0)
+            fake_jobs_progress(service->jobs, id, former, 80);
+        fake_jobs_progress(service->jobs, id, version, percent);
+        char *text = database_sql(service->database, "SELECT progress FROM video_operations");
+        is_kept = strcmp(text, kept) == 0;
+        free(text);
+    }
+}
+
 static void events_move_the_operation(void **state)
 {
     struct service *service = *state;
@@ -31,12 +54,23 @@ static void events_move_the_operation(void **state)
     fake_jobs_event(service->jobs, id, "waiting", 1, false);
     fake_jobs_event(service->jobs, id, "active", 2, false);
     await_status(service, id, "processing");
-    fake_jobs_progress(service->jobs, id, 2, 42.4);
-    service_await(service, "42", "SELECT progress FROM video_operations");
+    tell_progress(service, id, 0, 2, 42.4, "42");
     fake_jobs_event(service->jobs, id, "completed", 3, false);
     await_status(service, id, "completed");
     service_await(service, "5000000000", "SELECT result->>'sizeBytes' FROM video_operations");
     service_await(service, "3", "SELECT job_version FROM video_operations");
+}
+
+static void progress_of_a_former_run_is_passed_over(void **state)
+{
+    struct service *service = *state;
+    const char *id = operation(service, 320);
+
+    fake_jobs_event(service->jobs, id, "active", 2, false);
+    fake_jobs_event(service->jobs, id, "waiting", 3, false);
+    fake_jobs_event(service->jobs, id, "active", 4, false);
+    service_await(service, "4", "SELECT job_version FROM video_operations");
+    tell_progress(service, id, 2, 4, 10, "10");
 }
 
 static void replays_change_nothing(void **state)
@@ -207,6 +241,8 @@ int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(events_move_the_operation, service_start, service_stop),
+        cmocka_unit_test_setup_teardown(progress_of_a_former_run_is_passed_over, service_start,
+                                        service_stop),
         cmocka_unit_test_setup_teardown(replays_change_nothing, service_start, service_stop),
         cmocka_unit_test_setup_teardown(a_gap_is_read_back, service_start, service_stop),
         cmocka_unit_test_setup_teardown(events_out_of_order_end_the_same, service_start,

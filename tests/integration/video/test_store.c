@@ -384,10 +384,11 @@ static void progress_moves_in_steps_and_never_back(void **state)
     } steps[] = {{3, 0}, {7, 7}, {9, 7}, {50, 50}, {20, 50}, {100, 100}};
     Video__Operation *operation;
 
-    assert_int_equal(store_operation_progress(&fx->db, id, 50), REEL_OK);
+    assert_int_equal(store_operation_progress(&fx->db, id, 0, 50), REEL_OK);
     assert_true(apply(fx, &started));
     for (size_t i = 0; i < REEL_ARRAY_SIZE(steps); i++) {
-        assert_int_equal(store_operation_progress(&fx->db, id, steps[i].said), REEL_OK);
+        assert_int_equal(store_operation_progress(&fx->db, id, started.version, steps[i].said),
+                         REEL_OK);
         assert_int_equal(store_operation_get(&fx->db, USER_A, video_id, id, &operation), REEL_OK);
         assert_int_equal(operation->progress, steps[i].kept);
     }
