@@ -4,13 +4,14 @@
 // no failed test left there (tests/e2e/lib/logs.mjs) are removed.
 import fs from 'node:fs';
 import path from 'node:path';
+import { inspect } from 'node:util';
 
 const stage = process.env.TEST_STAGE ?? 'node';
 const folder = process.env.TEST_LOGS;
 
 function causes(error) {
   const text = [];
-  for (let at = error; at; at = at.cause) text.push(at.stack ?? String(at));
+  for (let at = error; at; at = at.cause) text.push(at.stack ?? (typeof at === 'string' ? at : inspect(at)));
   return text.at(-1);
 }
 

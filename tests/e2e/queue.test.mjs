@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { Fleet, sleep, until } from './bullmq/fleet.mjs';
+import { PATIENCE } from './lib/sanitizers.mjs';
 
 const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../..');
 const fleet = new Fleet();
@@ -43,7 +44,7 @@ const kill = {
   },
 };
 
-test('jobs survive the loss of each part, and of all that Redis knew', { timeout: 180000 }, async () => {
+test('jobs survive the loss of each part, and of all that Redis knew', { timeout: 180000 * PATIENCE }, async () => {
   await fleet.start();
   await fleet.startPostgres();
   const { name } = await fleet.queue();

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, QueueEvents, Worker, FlowProducer } from 'bullmq';
 import IORedis from 'ioredis';
 import { makeLogFolder } from '../lib/logs.mjs';
-import { BUILD, reportsIn, sanitizerOptions } from '../lib/sanitizers.mjs';
+import { BUILD, PATIENCE, reportsIn, sanitizerOptions } from '../lib/sanitizers.mjs';
 import { endChild } from '../lib/stack.mjs';
 
 const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../../..');
@@ -28,7 +28,7 @@ async function services(dir, script) {
 
 // Waits until `condition` answers something true, and answers it.
 export async function until(condition, what, timeoutMs = 20000) {
-  const end = Date.now() + timeoutMs;
+  const end = Date.now() + timeoutMs * PATIENCE;
   for (;;) {
     const value = await condition();
     if (value) return value;

@@ -3,6 +3,7 @@ import { createReadStream, statSync } from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PATIENCE } from './sanitizers.mjs';
 
 export const TERMINAL = new Set(['completed', 'failed', 'cancelled']);
 
@@ -10,7 +11,7 @@ export class Client {
   constructor(url, token = null) {
     this.url = url;
     this.token = token;
-    this.timeoutMs = 30000;
+    this.timeoutMs = 30000 * PATIENCE;
   }
 
   headers(extra = {}) {
@@ -48,7 +49,7 @@ export class Client {
 
   // Polls a job until it has ended and answers it.
   async job(jobId, timeoutMs = 60000) {
-    const end = Date.now() + timeoutMs;
+    const end = Date.now() + timeoutMs * PATIENCE;
     for (;;) {
       const { status, body } = await this.get(`/api/jobs/status/${jobId}`).catch((error) => ({ status: 0, body: String(error) }));
       if (status === 200 && TERMINAL.has(body.state)) return body;

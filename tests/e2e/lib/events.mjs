@@ -1,4 +1,6 @@
 // A client of GET /api/events, as a browser's EventSource is one.
+import { PATIENCE } from './sanitizers.mjs';
+
 export class EventStream {
   static async open(user, lastEventId = null) {
     const stream = new EventStream();
@@ -33,7 +35,7 @@ export class EventStream {
 
   // Waits until an event satisfies `wanted`; answers all seen so far.
   async until(wanted, timeoutMs) {
-    const end = Date.now() + timeoutMs;
+    const end = Date.now() + timeoutMs * PATIENCE;
     while (!this.seen.some(wanted)) {
       if (Date.now() > end) throw new Error(`no such event in ${timeoutMs} ms: ${JSON.stringify(this.seen).slice(0, 2000)}`);
       await new Promise((resolve) => {

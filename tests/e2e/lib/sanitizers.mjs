@@ -8,7 +8,7 @@ const root = path.resolve(path.dirname(new URL(import.meta.url).pathname), '../.
 export const BUILD = path.resolve(root, process.env.REEL_BUILD ?? 'build/dev');
 // A sanitizer takes memory of its own, so that limits on memory say nothing.
 export const SANITIZED = /^REEL_SANITIZE:\w+=\w/m.test(cacheOf(BUILD));
-// By what a test that transcodes may take longer.
+// By what everything that a test bounds may take longer.
 export const PATIENCE = SANITIZED ? 3 : 1;
 
 const REPORT = /Sanitizer: |: runtime error: /;
