@@ -4,7 +4,7 @@
 cd "$(dirname "$0")" || exit 1
 
 status=0
-for gate in format sizes layers headers banned names pairing map selftest; do
+for gate in format sizes layers headers banned names pairing map readmes selftest; do
     if output=$("./$gate.sh" 2>&1); then
         echo "ok $gate"
     else

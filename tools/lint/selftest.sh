@@ -16,6 +16,7 @@ cp -r "$lint" tools/lint
 cp "$lint/../../.clang-format" .
 printf 'build/\n' >.gitignore
 printf '# Tree\nSee `libcommon/core/good.c:reel_good_do`.\n' | tee README.md >ARCHITECTURE.md
+printf '# Folder\nSee `core`.\n' | tee tools/README.md tests/README.md >libcommon/README.md
 printf '#pragma once\n\n// Does good. Any thread.\nint reel_good_do(int n);\n' >libcommon/core/good.h
 printf '#include "libcommon/core/good.h"\n\nint reel_good_do(int n)\n{\n    return n;\n}\n' \
     >libcommon/core/good.c
@@ -41,7 +42,7 @@ red() {
     if [ -n "$kept" ]; then printf '%s\n' "$kept" >"$file"; else rm "$file"; fi
 }
 
-for gate in tools/lint/{format,sizes,layers,headers,banned,names,pairing,map}.sh; do
+for gate in tools/lint/{format,sizes,layers,headers,banned,names,pairing,map,readmes}.sh; do
     "$gate" || { echo "FAILED $gate: the tree without violations is not green"; exit 1; }
 done
 
@@ -74,6 +75,9 @@ red banned gateway/x.h <<<'struct gateway__state {'
 red pairing libcommon/core/lonely.c <<<'// No test.'
 red map README.md <<<'See `libcommon/core/gone.c`.'
 red map ARCHITECTURE.md <<<'See `libcommon/core/good.c:gone`.'
+red readmes gateway/x.c <<<'// Its folder has no README.'
+seq 61 | red readmes tools/README.md
+red readmes libcommon/README.md <<<'See `core/gone.c`.'
 archive <<<'int json_loads(void) { return 0; }'
 red names gateway/x.c <<<'// The archive holds json_loads.'
 
