@@ -50,7 +50,8 @@ const char *authn_known_user(struct request *req)
     const char *token = find_token(req, &from_cookie);
     if (!token || !token_cache_get(req->gw->tokens, token, reel_clock_wall_us() / 1000000, &claims))
         return NULL;
-    return reel_arena_strdup(&req->arena, claims.user_id);
+    req->known = reel_arena_memdup(&req->arena, &claims, sizeof(claims));
+    return req->known ? req->known->user_id : NULL;
 }
 
 static enum step refuse(struct request *req, bool had_token)
@@ -116,10 +117,20 @@ static enum step check_session(struct request *req, struct authn *authn)
     return ask(req, authn, AUTHN_SESSION);
 }
 
+// Whether the token was verified before and still holds. Where limits are by user, the request has
+// looked already.
+static bool was_verified(struct request *req, struct authn *authn, int64_t now_s)
+{
+    if (!req->known || req->known->expires_s <= now_s)
+        return token_cache_get(req->gw->tokens, authn->token, now_s, &authn->claims);
+    authn->claims = *req->known;
+    return true;
+}
+
 static enum step verify(struct request *req, struct authn *authn)
 {
     int64_t now_s = reel_clock_wall_us() / 1000000;
-    if (token_cache_get(req->gw->tokens, authn->token, now_s, &authn->claims))
+    if (was_verified(req, authn, now_s))
         return check_session(req, authn);
     if (!authn->fetched && keyring_is_old(req->gw->keys))
         return ask(req, authn, AUTHN_KEYS);

@@ -20,6 +20,7 @@
 struct gateway;
 struct request;
 struct rpc_wait;
+struct token_claims;
 struct MHD_Response;
 struct reel_counter;
 struct reel_histogram;
@@ -105,7 +106,8 @@ struct request {
     struct router_match match;
     bool is_guarded;
 
-    const char *user_id; // NULL: not signed in
+    const struct token_claims *known; // of its token, when that was verified before; arena
+    const char *user_id;              // NULL: not signed in
     const char *session_id;
     int64_t expires_s; // of the token
     struct rate_verdict rate;

@@ -29,11 +29,9 @@ static bool is_traceparent(const char *text)
 
 static const char *new_traceparent(struct request *req)
 {
-    char trace[33];
-    char span[17];
-    reel_id_random_hex(trace, 16);
-    reel_id_random_hex(span, 8);
-    return reel_arena_printf(&req->arena, "00-%s-%s-01", trace, span);
+    char digits[49];
+    reel_id_random_hex(digits, 24);
+    return reel_arena_printf(&req->arena, "00-%.32s-%s-01", digits, digits + 32);
 }
 
 void request_id_set(struct request *req)

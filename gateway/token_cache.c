@@ -23,8 +23,16 @@ struct token_cache {
 static uint64_t token_hash(const struct token_cache *cache, const char *token)
 {
     uint64_t hash = cache->seed;
-    for (const char *s = token; *s; s++)
-        hash = (hash ^ (unsigned char)*s) * 0x9e3779b97f4a7c15u + (hash >> 29);
+    size_t left = strlen(token);
+    while (left > 0) {
+        uint64_t word = 0;
+        size_t n = left < sizeof(word) ? left : sizeof(word);
+        memcpy(&word, token, n);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+        token += n;
+        left -= n;
+    }
     return hash;
 }
 

@@ -2,17 +2,29 @@
 #include "libcommon/core/id.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include "libcommon/core/base.h"
 
 static void random_bytes(void *buf, size_t n)
 {
     // getrandom() up to 256 bytes is never cut short or interrupted once the pool is ready.
     if (getrandom(buf, n, 0) != (ssize_t)n)
         abort();
+}
+
+static void write_hex(char *to, const uint8_t *bytes, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        to[2 * i] = digits[bytes[i] >> 4];
+        to[2 * i + 1] = digits[bytes[i] & 0xf];
+    }
+    to[2 * n] = '\0';
 }
 
 void reel_id_new(char ret_id[REEL_ID_SIZE])
@@ -30,10 +42,14 @@ void reel_id_new(char ret_id[REEL_ID_SIZE])
     b[6] = (uint8_t)(0x70 | fraction >> 8);
     b[7] = (uint8_t)fraction;
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    snprintf(ret_id, REEL_ID_SIZE,
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-             b[15]);
+    static const uint8_t groups[] = {4, 2, 2, 2, 6};
+    const uint8_t *from = b;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(groups); i++) {
+        write_hex(ret_id, from, groups[i]);
+        ret_id += 2 * groups[i];
+        from += groups[i];
+        *ret_id++ = i + 1 < REEL_ARRAY_SIZE(groups) ? '-' : '\0';
+    }
 }
 
 static bool is_hex(char c)
@@ -61,6 +77,5 @@ void reel_id_random_hex(char *ret_hex, size_t n)
     if (n > sizeof(b))
         abort();
     random_bytes(b, n);
-    for (size_t i = 0; i < n; i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", b[i]);
+    write_hex(ret_hex, b, n);
 }

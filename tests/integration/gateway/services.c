@@ -55,7 +55,9 @@ static int handle_login(struct user_svc *svc, struct reel_call *call, const User
     char token[REEL_JWT_SIZE];
     const char *agent = reel_call_metadata(call, "reel-user-agent");
     atomic_fetch_add(&svc->s.calls, 1);
+    pthread_mutex_lock(&svc->s.lock);
     snprintf(svc->s.user_agent, sizeof(svc->s.user_agent), "%s", agent ? agent : "none");
+    pthread_mutex_unlock(&svc->s.lock);
     if (strncmp(req->password, "guessed", 7) == 0) {
         reel_call_retry_after_ms(call, 899100);
         if (strcmp(req->password, "guessed too often") == 0)

@@ -40,7 +40,7 @@ struct services {
     atomic_int_fast64_t uploaded_bytes;
     atomic_uint_fast64_t uploaded_hash;
 
-    pthread_mutex_t lock; // guards the events
+    pthread_mutex_t lock; // guards the events and user_agent
     int64_t events[MAX_EVENTS];
     unsigned n_events;
     int64_t oldest_seq;
