@@ -16,7 +16,7 @@ enum {
     LONG_PATIENCE_US = 3000 * 1000,
     SHORT_ATTEMPTS = 5,
     FIRST_BACKOFF_US = 50 * 1000,
-    LAST_BACKOFF_US = 1000 * 1000,
+    LAST_BACKOFF_US = 400 * 1000, // a service is to be in use within two seconds of its start
 };
 
 struct reel_dialer {
