@@ -2,7 +2,7 @@
 #include "gateway/chain.h"
 
 static enum step (*const steps[])(struct request *req) = {
-    client_step, match_step, cors_step, rate_limit_step, authn_step, route_step,
+    client_step, match_step, cors_step, drain_step, rate_limit_step, authn_step, route_step,
 };
 
 enum step chain_run(struct request *req)

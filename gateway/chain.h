@@ -21,6 +21,15 @@ enum step match_step(struct request *req);
 // Answers preflights and marks replies to allowed origins.
 enum step cors_step(struct request *req);
 
+// Counts the request as in flight, or answers 503 when the gateway is about to end.
+enum step drain_step(struct request *req);
+
+// The answer of a gateway that is about to end: 503.
+enum step drain_refuse(struct request *req);
+
+// The request is over: no longer in flight.
+void drain_leave(struct request *req);
+
 // Counts the request against its rate policy; 429 past it.
 enum step rate_limit_step(struct request *req);
 

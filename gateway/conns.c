@@ -15,7 +15,13 @@
 #include "libcommon/core/clock.h"
 #include "libcommon/obs/metrics.h"
 
-enum { SCAN_MS = 500, EVENTS = 64, ADDRESS_SLOTS = 4096, LINGER_US = 5000000 };
+enum {
+    SCAN_MS = 500,
+    EVENTS = 64,
+    ADDRESS_SLOTS = 4096,
+    LINGER_US = 5000000,
+    FRESH_US = 1000000, // in the drain, for the first byte of a new connection
+};
 
 struct conn {
     pthread_mutex_t lock;
@@ -30,6 +36,8 @@ struct conn {
     int64_t window_start_us;
     uint64_t window_bytes;
     uint64_t acked_bytes;
+    uint64_t answered_bytes; // received in all up to the last reply; known in the drain
+    int64_t since_us;        // of the connection
     void (*hook)(void *arg);
     void *hook_arg;
     struct conns *conns;
@@ -49,6 +57,7 @@ struct conns {
     struct conn *free_list;
     struct address_count *addresses[ADDRESS_SLOTS];
     unsigned n;
+    atomic_bool draining;
     int epoll_fd;
     int stop_fd;
     pthread_t thread;
@@ -152,6 +161,8 @@ struct conn *conns_add(struct conns *conns, int fd, const struct netaddr *addr)
     conn->fd = fd;
     conn->addr = *addr;
     conn->deadline_us = reel_deadline_in_us(conns->config.header_timeout_us);
+    conn->since_us = reel_clock_mono_us();
+    conn->answered_bytes = 0;
     conn->hook = NULL;
     struct epoll_event event = {
         .events = EPOLLRDHUP | EPOLLET,
@@ -194,19 +205,52 @@ static void shut_locked(struct conn *conn)
     conn->shut = true;
 }
 
-unsigned conns_close_idle(struct conns *conns)
+// The library takes a short read for the last one and so may miss an end that is queued behind it;
+// this makes it look again. What was received can still be read, and replies still sent.
+static void nudge_locked(struct conn *conn)
 {
-    unsigned busy = 0;
+    shutdown(conn->fd, SHUT_RD);
+}
+
+static struct tcp_info tcp_info_of(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return (struct tcp_info){0};
+    return info;
+}
+
+void conns_drain(struct conns *conns)
+{
+    atomic_store(&conns->draining, true);
     for (unsigned i = 0; i < conns->config.max_connections; i++) {
         struct conn *conn = &conns->slots[i];
         pthread_mutex_lock(&conn->lock);
         if (conn->used && conn->phase == CONN_HEAD)
-            shut_locked(conn);
-        else if (conn->used)
-            busy++;
+            conn->answered_bytes = tcp_info_of(conn->fd).tcpi_bytes_received;
         pthread_mutex_unlock(&conn->lock);
     }
-    return busy;
+}
+
+static bool is_idle(const struct conn *conn)
+{
+    if (!conn->used || conn->shut || conn->phase != CONN_HEAD)
+        return false;
+    uint64_t received = tcp_info_of(conn->fd).tcpi_bytes_received;
+    bool fresh = received == 0 && reel_clock_mono_us() - conn->since_us < FRESH_US;
+    return received == conn->answered_bytes && !fresh;
+}
+
+void conns_close_idle(struct conns *conns)
+{
+    for (unsigned i = 0; i < conns->config.max_connections; i++) {
+        struct conn *conn = &conns->slots[i];
+        pthread_mutex_lock(&conn->lock);
+        if (is_idle(conn))
+            nudge_locked(conn);
+        pthread_mutex_unlock(&conn->lock);
+    }
 }
 
 static void gone_locked(struct conn *conn)
@@ -216,6 +260,17 @@ static void gone_locked(struct conn *conn)
     conn->hook = NULL;
     if (hook)
         hook(conn->hook_arg);
+}
+
+void conns_end_waits(struct conns *conns)
+{
+    for (unsigned i = 0; i < conns->config.max_connections; i++) {
+        struct conn *conn = &conns->slots[i];
+        pthread_mutex_lock(&conn->lock);
+        if (conn->used && conn->phase != CONN_HEAD && !conn->gone)
+            gone_locked(conn);
+        pthread_mutex_unlock(&conn->lock);
+    }
 }
 
 void conns_close_all(struct conns *conns)
@@ -243,12 +298,7 @@ void conn_head_begun(struct conn *conn)
 // How many bytes of ours the peer has acknowledged.
 static uint64_t acked_bytes(int fd)
 {
-    struct tcp_info info;
-    socklen_t size = sizeof(info);
-    memset(&info, 0, sizeof(info));
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return 0;
-    return info.tcpi_bytes_acked;
+    return tcp_info_of(fd).tcpi_bytes_acked;
 }
 
 void conn_enter(struct conn *conn, enum conn_phase phase)
@@ -270,6 +320,8 @@ void conn_request_done(struct conn *conn)
     pthread_mutex_lock(&conn->lock);
     conn->phase = CONN_HEAD;
     conn->hook = NULL;
+    if (atomic_load_explicit(&conn->conns->draining, memory_order_relaxed))
+        conn->answered_bytes = tcp_info_of(conn->fd).tcpi_bytes_received;
     conn->deadline_us = reel_deadline_in_us(config->idle_timeout_us + config->header_timeout_us);
     pthread_mutex_unlock(&conn->lock);
 }
@@ -329,13 +381,6 @@ static bool too_slow(struct conn *conn, int64_t now_us)
     conn->window_start_us = now_us;
     conn->window_bytes = 0;
     return slow;
-}
-
-// The library takes a short read for the last one and so may miss an end that is queued behind it;
-// this makes it look again. What was received can still be read, and replies still sent.
-static void nudge_locked(struct conn *conn)
-{
-    shutdown(conn->fd, SHUT_RD);
 }
 
 static void scan(struct conns *conns)

@@ -53,9 +53,17 @@ void conns_remove(struct conns *conns, struct conn *conn);
 // How many there are now.
 unsigned conns_count(struct conns *conns);
 
-// Shuts down every connection that waits for a request's head: for the drain. Returns how many
-// others there are.
-unsigned conns_close_idle(struct conns *conns);
+// Begins the drain: from here on it is known of every connection whether anything has come since
+// its last reply.
+void conns_drain(struct conns *conns);
+
+// Ends every connection on which nothing has come since its last reply, and every new one that has
+// sent nothing for a while. What comes in this very moment is still read and answered. Call it
+// again and again after conns_drain.
+void conns_close_idle(struct conns *conns);
+
+// Treats the client of every request as gone, but leaves its connection open for the answer.
+void conns_end_waits(struct conns *conns);
 
 // Shuts down every connection.
 void conns_close_all(struct conns *conns);

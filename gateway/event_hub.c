@@ -21,10 +21,11 @@ struct event_hub {
     struct event_hub_config config;
     struct reel_subscriber *subscriber;
     pthread_t ticker;
-    pthread_mutex_t lock; // guards the clients and stop
+    pthread_mutex_t lock; // guards the clients, stop and ending
     pthread_cond_t stopped;
     struct event_client *clients;
     bool stop;
+    bool ending;
     int64_t last_seq;        // the subscriber's thread alone; -1: not known yet
     struct reel_arena arena; // likewise
     struct reel_counter *dropped;
@@ -236,6 +237,7 @@ int event_hub_open(const struct event_hub_config *config, struct event_hub **ret
 void event_hub_end_clients(struct event_hub *hub)
 {
     pthread_mutex_lock(&hub->lock);
+    hub->ending = true;
     for (struct event_client *client = hub->clients; client; client = client->next) {
         client->over = true;
         wake(client);
@@ -263,6 +265,7 @@ void event_hub_join(struct event_hub *hub, struct event_client *client)
 {
     client->quiet_since_us = reel_clock_mono_us();
     pthread_mutex_lock(&hub->lock);
+    client->over = hub->ending;
     client->next = hub->clients;
     hub->clients = client;
     pthread_mutex_unlock(&hub->lock);

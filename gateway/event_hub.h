@@ -56,7 +56,7 @@ struct event_hub_config {
 int event_hub_open(const struct event_hub_config *config,
                    struct event_hub **ret_hub) REEL_MUST_CHECK;
 
-// Ends every client: they see `over`.
+// Ends every client, those to come as well: they see `over`.
 void event_hub_end_clients(struct event_hub *hub);
 
 // Stops and frees; no client may have joined still. NULL is fine.

@@ -182,13 +182,24 @@ static bool answer_before_body(struct request *req)
     return true;
 }
 
+// What was broken off because the grace is over was not the client's doing.
+static enum step settled(struct request *req, enum step step)
+{
+    enum { CLIENT_WENT_AWAY = 499 };
+    if (step != STEP_ANSWER || req->reply.status != CLIENT_WENT_AWAY ||
+        !atomic_load(&req->gw->grace_is_over))
+        return step;
+    reply_reset(req);
+    return drain_refuse(req);
+}
+
 static bool head(struct request *req, const char *method, const char *version)
 {
     enum step step = STEP_NEXT;
     if (!req->is_guarded)
         step = open_request(req, method, version);
     if (step == STEP_NEXT)
-        step = run_head(req);
+        step = settled(req, run_head(req));
     if (step == STEP_WAIT)
         return true;
     req->head_done = true;
@@ -208,7 +219,7 @@ bool exchange_head_or_end(struct request *req, const char *method, const char *v
         return false;
     if (req->reply.status == 0) {
         conn_enter(req->conn, CONN_BUSY);
-        if (req->endpoint->ops->finish(req) == STEP_WAIT)
+        if (settled(req, req->endpoint->ops->finish(req)) == STEP_WAIT)
             return true;
     }
     return send_reply(req);
@@ -236,7 +247,11 @@ bool exchange_body(struct request *req, const char *data, size_t *len)
     const struct endpoint_ops *ops = req->endpoint->ops;
     if (req->body_held)
         conn_enter(req->conn, CONN_BODY);
-    enum step step = ops->body ? ops->body(req, data, len) : collect(req, data, len);
+    enum step step = STEP_ANSWER;
+    if (atomic_load_explicit(&req->gw->grace_is_over, memory_order_relaxed))
+        drain_refuse(req);
+    else
+        step = settled(req, ops->body ? ops->body(req, data, len) : collect(req, data, len));
     req->body_received += (int64_t)(before - *len);
     conn_progress(req->conn, before - *len);
     // While the body waits for us the client is held to nothing.
@@ -255,5 +270,6 @@ void exchange_done(struct request *req, bool complete)
     access_log(req, complete || req->early_sent);
     conn_request_done(req->conn);
     rpc_release(req);
+    drain_leave(req);
     request_free(req);
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "gateway/endpoints.h"
 #include "gateway/event_hub.h"
@@ -13,7 +12,6 @@
 #include "gateway/revocations.h"
 #include "gateway/server.h"
 #include "gateway/token_cache.h"
-#include "libcommon/core/clock.h"
 #include "libcommon/core/err.h"
 #include "libcommon/obs/log.h"
 #include "libcommon/redis/redis.h"
@@ -23,8 +21,6 @@
 #include "proto/job.reel.h"
 #include "proto/user.reel.h"
 #include "proto/video.reel.h"
-
-enum { DRAIN_STEP_US = 10000, DRAIN_LINGER_US = 250000 };
 
 static int bad_setting(const char *name, const char *value)
 {
@@ -138,23 +134,6 @@ int gateway_open(const struct gateway_config *config, struct gateway **ret_gatew
     }
     *ret_gateway = gw;
     return 0;
-}
-
-void gateway_drain(struct gateway *gw, int64_t grace_us)
-{
-    const struct timespec step = {.tv_nsec = DRAIN_STEP_US * 1000};
-    int64_t deadline_us = reel_clock_mono_us() + grace_us;
-    int64_t linger_us = reel_clock_mono_us() + DRAIN_LINGER_US;
-    atomic_store(&gw->draining, true);
-    event_hub_end_clients(gw->events);
-    // Balancers first see a /ready that fails, and clients a `Connection: close`.
-    while (!reel_deadline_passed(linger_us) && !reel_deadline_passed(deadline_us))
-        nanosleep(&step, NULL);
-    server_quiesce(gw->server);
-    while (conns_count(gw->conns) > 0 && !reel_deadline_passed(deadline_us)) {
-        conns_close_idle(gw->conns);
-        nanosleep(&step, NULL);
-    }
 }
 
 void gateway_close(struct gateway *gw)

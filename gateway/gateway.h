@@ -57,14 +57,19 @@ struct gateway {
     struct endpoint *no_endpoint; // stands for requests that match no route, in the metrics
     char *openapi;                // the document; owned
     struct request_pool requests;
-    atomic_bool draining;
+    atomic_bool draining;      // /ready fails, every reply closes its connection
+    atomic_bool refusing;      // requests that need a service are answered 503
+    atomic_int in_flight;      // such requests that were let through
+    atomic_bool grace_is_over; // those that are still there are answered 503
 };
 
 // Builds the whole gateway and starts to listen. On failure says why in the log and leaves nothing
 // running. Freed with gateway_close.
 int gateway_open(const struct gateway_config *config, struct gateway **ret_gateway) REEL_MUST_CHECK;
 
-// Stops listening, lets requests in flight finish for at most `grace_us`, ends the rest.
+// Ends what clients see of it, within `grace_us`: /ready fails for a moment while everything is
+// still served; then new requests are answered 503 until those in flight have finished; then the
+// port closes when nobody waits there any more, and connections close when they are idle.
 void gateway_drain(struct gateway *gw, int64_t grace_us);
 
 // Stops everything and frees. NULL is fine.

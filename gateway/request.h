@@ -113,6 +113,7 @@ struct request {
     struct rate_verdict rate;
 
     unsigned step; // position in the chain
+    bool in_flight;
     bool head_done;
     bool body_expected;
     bool expects_continue;

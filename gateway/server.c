@@ -2,8 +2,10 @@
 #include "gateway/server.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +15,7 @@
 
 #include "gateway/exchange.h"
 #include "gateway/gateway.h"
+#include "libcommon/core/clock.h"
 #include "libcommon/obs/log.h"
 
 enum { CONNECTION_MEMORY = 64 * 1024, BACKLOG = 1024, SPARE_FDS = 512 };
@@ -201,11 +204,40 @@ int server_port(const struct server *server)
     return server->port;
 }
 
-void server_quiesce(struct server *server)
+// From here on the packet that asks for a connection (SYN without ACK) is dropped. The client sends
+// it again in a second; then the next process listens, or nobody does. A connection that the system
+// has completed for us would be reset when the port closes, so that none must be begun before that.
+static void begin_no_connection(int fd)
 {
+    enum { TCP_FLAGS = 13, SYN = 0x02, ACK = 0x10 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = REEL_ARRAY_SIZE(code), .filter = code};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0)
+        reel_log(REEL_LOG_WARN, "http.no_filter", REEL_FS("reason", strerror(errno)));
+}
+
+static bool somebody_waits(int fd)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    return poll(&poller, 1, 0) > 0;
+}
+
+void server_quiesce(struct server *server, int64_t deadline_us)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
     if (server->quiet)
         return;
     server->quiet = true;
+    begin_no_connection(server->listen_fd);
+    // Twice: the last step of a connection that was begun may be on its way.
+    for (int empty = 0; empty < 2 && !reel_deadline_passed(deadline_us); nanosleep(&pause, NULL))
+        empty = somebody_waits(server->listen_fd) ? 0 : empty + 1;
     MHD_quiesce_daemon(server->daemon);
     // Frees the port and refuses clients. The descriptor itself may still be in the hands of the
     // library's threads, and must not become somebody else's.
@@ -216,7 +248,7 @@ void server_close(struct server *server)
 {
     if (!server)
         return;
-    server_quiesce(server);
+    server_quiesce(server, 0);
     // The library may not be stopped while a connection is parked: everybody is told that the
     // client is gone, which wakes them, until none is left.
     while (conns_count(server->gw->conns) > 0) {
