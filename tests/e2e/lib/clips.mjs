@@ -19,6 +19,7 @@ const recipes = {
   'vfr.mp4': [...picture('320x240', 2, 30), '-vf', "select='not(mod(n\\,3))+gt(n\\,40)'", '-vsync', 'vfr', ...h264],
   'clip.webm': [...picture('320x240', 1), ...sound(1), '-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8', '-c:a', 'libopus'],
   'clip.avi': [...picture('320x240', 1), ...sound(1), '-c:v', 'mpeg4', '-c:a', 'libmp3lame'],
+  'medium.mp4': [...picture('1280x720', 6), ...sound(6), ...h264, '-c:a', 'aac', '-shortest'],
   'long.mp4': [...picture('1280x720', 40), ...sound(40), ...h264, '-c:a', 'aac', '-shortest'],
   'tone.mp3': [...sound(1), '-c:a', 'libmp3lame'],
 };
