@@ -29,6 +29,7 @@ struct conn {
     bool used;
     bool gone;
     bool shut;
+    bool given_up; // by us: the client is there
     enum conn_phase phase;
     int fd;
     struct netaddr addr;
@@ -156,7 +157,7 @@ struct conn *conns_add(struct conns *conns, int fd, const struct netaddr *addr)
     pthread_mutex_lock(&conn->lock);
     conn->generation++;
     conn->used = true;
-    conn->gone = conn->shut = false;
+    conn->gone = conn->shut = conn->given_up = false;
     conn->phase = CONN_HEAD;
     conn->fd = fd;
     conn->addr = *addr;
@@ -267,8 +268,10 @@ void conns_end_waits(struct conns *conns)
     for (unsigned i = 0; i < conns->config.max_connections; i++) {
         struct conn *conn = &conns->slots[i];
         pthread_mutex_lock(&conn->lock);
-        if (conn->used && conn->phase != CONN_HEAD && !conn->gone)
+        if (conn->used && conn->phase == CONN_BUSY && !conn->gone) {
+            conn->given_up = true;
             gone_locked(conn);
+        }
         pthread_mutex_unlock(&conn->lock);
     }
 }
@@ -392,7 +395,7 @@ static void scan(struct conns *conns)
         if (conn->used && !conn->shut && (conn->deadline_us <= now_us || too_slow(conn, now_us))) {
             reel_counter_add(conns->overrun, 1);
             shut_locked(conn);
-        } else if (conn->used && conn->gone && !conn->shut) {
+        } else if (conn->used && conn->gone && !conn->shut && !conn->given_up) {
             nudge_locked(conn);
         }
         pthread_mutex_unlock(&conn->lock);

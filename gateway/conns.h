@@ -62,7 +62,8 @@ void conns_drain(struct conns *conns);
 // again and again after conns_drain.
 void conns_close_idle(struct conns *conns);
 
-// Treats the client of every request as gone, but leaves its connection open for the answer.
+// Ends what requests wait for, as if their clients had gone away, but leaves their connections open
+// for the answer.
 void conns_end_waits(struct conns *conns);
 
 // Shuts down every connection.
