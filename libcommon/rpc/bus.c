@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/err.h"
 #include "libcommon/obs/log.h"
 #include "libcommon/rpc/dialer.h"
 #include "libcommon/rpc/listener.h"
@@ -143,7 +144,7 @@ static void *watch(void *arg)
         pthread_mutex_unlock(&publisher->lock);
         if (!probe(publisher, FIRST_PROBE_MS, &sound) && sound &&
             !probe(publisher, SECOND_PROBE_MS, &sound) && sound) {
-            int rc = reel_listener_revive(publisher->listener, false);
+            int rc = reel_listener_revive(publisher->listener);
 
             reel_log(REEL_LOG_WARN, "bus.listener_revived",
                      REEL_FS("url", reel_listener_url(publisher->listener)),

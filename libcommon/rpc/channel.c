@@ -20,7 +20,6 @@ enum {
     CONNECT_GRACE_US = 2000 * 1000,
     // Deadlines that fall together are looked at together.
     TIMER_SLACK_US = 500,
-    LEAVE_US = 1000 * 1000,
 };
 
 static bool any_call(const struct reel_client_call *call, const void *arg)
@@ -40,10 +39,10 @@ static bool is_dead(struct reel_channel *channel, int64_t now_us)
 {
     int64_t silent_us = now_us - channel->heard_us;
 
-    if (channel->pipe == 0)
+    if (!channel->connected)
         return false;
-    // A dead listener of NNG 1.5.2 greets and swallows: this is how a black hole is found.
-    if (!channel->greeted && silent_us >= reel_dialer_patience_us(channel->swallowed)) {
+    // What greets and swallows is a black hole, not a slow peer.
+    if (!channel->greeted && silent_us >= reel_connection_patience_us(channel->swallowed)) {
         channel->swallowed++;
         return true;
     }
@@ -62,6 +61,8 @@ static int64_t next_wake(const struct reel_channel *channel, int64_t now_us)
 {
     int64_t wake_us = now_us + (channel->greeted ? channel->heartbeat_us : REEL_DIAL_TICK_US);
 
+    if (!channel->pipe && !channel->dialing && channel->dial_at_us < wake_us)
+        wake_us = channel->dial_at_us;
     for (const struct reel_client_call *call = channel->first; call; call = call->next)
         if (call->deadline_us < wake_us)
             wake_us = call->deadline_us;
@@ -76,14 +77,14 @@ static void look(struct reel_channel *channel)
                               "the deadline has passed", true);
     pthread_mutex_lock(&channel->lock);
     bool dead = is_dead(channel, now_us);
-    bool alone = channel->pipe == 0;
+    bool alone = !channel->connected;
     bool late = channel->state == REEL_CHANNEL_CONNECTING &&
                 now_us - channel->opened_us >= CONNECT_GRACE_US;
     pthread_mutex_unlock(&channel->lock);
     if (dead)
         reel_connection_abandon(channel);
     if (alone)
-        reel_dialer_tick(channel->dialer);
+        reel_connection_tick(channel);
     if (late)
         reel_connection_give_up(channel, "it does not answer");
 }
@@ -158,24 +159,15 @@ int reel_channel_open(const struct reel_channel_config *config, struct reel_chan
     return 0;
 }
 
-// Ends what is pending and asks the server to send nothing more: NNG 1.5.2 may hang in closing a
-// connection that a peer is sending on.
+// Ends what is pending.
 static void leave(struct reel_channel *channel)
 {
-    int64_t until_us = reel_deadline_in_us(LEAVE_US);
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-    const struct reel_frame goaway = {.kind = REEL_FRAME_GOAWAY, .call_id = REEL_LEAVE_ID};
-
     pthread_mutex_lock(&channel->lock);
     channel->leaving = true;
     pthread_mutex_unlock(&channel->lock);
     reel_connection_end_calls(channel, any_call, NULL, REEL_CANCELLED, "the channel is closed",
                               true);
     pthread_mutex_lock(&channel->lock);
-    if (channel->greeted)
-        (void)reel_channel_put(channel, &goaway, true);
-    while (channel->greeted && !channel->left && !reel_deadline_passed(until_us))
-        pthread_cond_timedwait(&channel->changed, &channel->lock, &at);
     channel->closing = true;
     pthread_cond_broadcast(&channel->changed);
     pthread_mutex_unlock(&channel->lock);
@@ -193,7 +185,6 @@ void reel_channel_close(struct reel_channel *channel)
     while (channel->n_completing > 0)
         pthread_cond_wait(&channel->changed, &channel->lock);
     pthread_mutex_unlock(&channel->lock);
-    reel_connection_free(channel);
     reel_link_fini(&channel->link);
     reel_idmap_fini(&channel->calls);
     pthread_mutex_destroy(&channel->lock);

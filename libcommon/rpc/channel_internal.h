@@ -10,14 +10,13 @@
 
 #include "libcommon/rpc/call.h"
 #include "libcommon/rpc/channel.h"
-#include "libcommon/rpc/dialer.h"
+#include "libcommon/rpc/connector.h"
 #include "libcommon/rpc/flow.h"
 #include "libcommon/rpc/idmap.h"
+#include "libcommon/rpc/link.h"
 #include "libcommon/rpc/metadata.h"
+#include "libcommon/rpc/pipe.h"
 #include "libcommon/rpc/scope.h"
-#include "libcommon/rpc/transport.h"
-
-struct nng_aio;
 
 // The scope of a serving call's children (libcommon/rpc/call.c).
 struct reel_scope *reel_call_scope(struct reel_call *call);
@@ -65,10 +64,7 @@ struct reel_channel {
     size_t max_message_bytes;
     uint32_t default_timeout_ms;
     int64_t heartbeat_us;
-    uint32_t socket;
-    struct reel_dialer *dialer;
-    struct nng_aio *recv_aio;
-    struct nng_aio *send_aio;
+    struct reel_connector *connector;
     pthread_t timer;
     bool timer_started;
 
@@ -76,8 +72,8 @@ struct reel_channel {
     pthread_cond_t changed; // state, timers, callbacks; monotonic
     enum reel_channel_state state;
     int refused_code;
-    char reason[160]; // why it is DOWN or REFUSED
-    uint32_t pipe;    // 0: not connected
+    char reason[160];       // why it is DOWN or REFUSED
+    struct reel_pipe *pipe; // NULL: there is no connection, nor one that has yet to greet
     uint32_t next_header;
     uint64_t next_id;
     struct reel_link link;
@@ -88,15 +84,22 @@ struct reel_channel {
     int64_t opened_us;
     int64_t heard_us;
     int64_t pinged_us;
-    unsigned swallowed;      // connections on which HELLO was not answered, since one was
+    unsigned swallowed; // connections on which HELLO was not answered, since one was
+    int64_t attempt_us; // when the attempt to connect in progress began
+    int64_t dial_at_us; // when the next one is due
+    int64_t backoff_us;
+    unsigned failures; // attempts since the last connection
+    unsigned seed;
     int64_t wake_us;         // when the timer thread looks next
     unsigned n_completing;   // completions that run on threads that are not the transport's
     unsigned n_link_waiters; // streams that wait for the link to drain
-    bool greeted;            // HELLO was answered on this connection
+    bool dialing;
+    bool connected; // the pipe may be sent on
+    bool late;      // the attempt was given up
+    bool greeted;   // HELLO was answered on this connection
     bool sending;
     bool corked;
     bool leaving; // no new calls
-    bool left;    // the server sends nothing more
     bool closing;
 };
 
@@ -127,9 +130,6 @@ void reel_channel_wake_at(struct reel_channel *channel, int64_t at_us);
 
 // connection.c
 
-// Of our own GOAWAY, which the server repeats when it sends nothing more.
-enum { REEL_LEAVE_ID = 1 };
-
 // How often an attempt to connect, and an unanswered HELLO, is looked at.
 enum { REEL_DIAL_TICK_US = 50 * 1000 };
 
@@ -142,17 +142,22 @@ void reel_connection_end_calls(struct reel_channel *channel,
 // The first connection was not made in time, or at all: what waits for it fails.
 void reel_connection_give_up(struct reel_channel *channel, const char *reason);
 
-// Closes the connection without waiting for NNG to say that it is gone: it may be unable to.
+// How long to wait for a peer that has not answered `failures` times before: short at first, longer
+// when that does not help, because it may be far away or busy.
+int64_t reel_connection_patience_us(unsigned failures);
+
+// Dials when it is time to, and gives an attempt up that has taken too long. To be called by the
+// timer thread a few times a second while there is no connection.
+void reel_connection_tick(struct reel_channel *channel);
+
+// Ends the connection.
 void reel_connection_abandon(struct reel_channel *channel);
 
-// Opens the socket and starts to dial. What a failure leaves is for the two below.
+// Prepares for dialing; the timer thread does the rest.
 int reel_connection_open(struct reel_channel *channel);
 
-// Ends the connection and every callback.
+// Ends the connection and every callback, once the timer thread has ended.
 void reel_connection_close(struct reel_channel *channel);
-
-// Frees what reel_connection_open made, after everything that uses it has ended.
-void reel_connection_free(struct reel_channel *channel);
 
 // stream.c
 

@@ -293,7 +293,7 @@ void reel_client_call_cancel(struct reel_client_call *call)
     pthread_mutex_lock(&channel->lock);
     bool taken = reel_client_call_take(call);
     call->cancelled = true;
-    if (taken && !call->waiting && channel->pipe != 0)
+    if (taken && !call->waiting && channel->connected)
         (void)reel_channel_put(channel, &cancel, true);
     if (taken)
         channel->n_completing++;
@@ -364,6 +364,7 @@ struct sync_call {
     struct reel_status status;
     struct reel_inbound *inbound;
     struct reel_slice payload;
+    uint8_t small[512];
 };
 
 static const char *keep(struct reel_arena *arena, const char *s)
@@ -391,15 +392,27 @@ static void keep_status(struct reel_arena *arena, const struct reel_status *from
     }
 }
 
+// The memory that the answer lies in is the connection's again soon, unless the answer is large.
+static void keep_payload(struct sync_call *sync, const struct reel_reply *reply)
+{
+    sync->payload = reply->payload;
+    if (!reply->inbound || reply->payload.len == 0)
+        return;
+    if (reply->payload.len > sizeof(sync->small)) {
+        sync->inbound = reel_inbound_ref(reply->inbound);
+        return;
+    }
+    memcpy(sync->small, reply->payload.data, reply->payload.len);
+    sync->payload.data = sync->small;
+}
+
 // The caller sleeps meanwhile, so its arena is ours.
 static void complete_sync(struct reel_client_call *call, const struct reel_reply *reply)
 {
     struct sync_call *sync = REEL_CONTAINER_OF(call, struct sync_call, base);
 
     keep_status(sync->arena, &reply->status, &sync->status);
-    if (reply->inbound)
-        sync->inbound = reel_inbound_ref(reply->inbound);
-    sync->payload = reply->payload;
+    keep_payload(sync, reply);
     pthread_mutex_lock(&sync->lock);
     sync->done = true;
     pthread_cond_signal(&sync->done_cond);

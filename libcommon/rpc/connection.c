@@ -2,37 +2,43 @@
 // The channel's connection: packets out and in, and what becomes of calls when it is lost.
 #include <nng/nng.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "libcommon/core/clock.h"
 #include "libcommon/rpc/channel_internal.h"
 
-enum { SOFT_BYTES = 1 << 20 };
+enum {
+    SOFT_BYTES = 1 << 20,
+    SHORT_PATIENCE_US = 300 * 1000,
+    LONG_PATIENCE_US = 3000 * 1000,
+    SHORT_ATTEMPTS = 5,
+    FIRST_BACKOFF_US = 50 * 1000,
+    LAST_BACKOFF_US = 1000 * 1000,
+    ID_BYTES = 4,
+};
 
-#define REQUEST_BIT 0x80000000u
-
-static struct nng_msg *next_packet(struct reel_channel *channel)
+static bool send_packet(struct reel_channel *channel)
 {
-    uint32_t id = REQUEST_BIT | (channel->next_header++ & ~REQUEST_BIT);
-    const uint8_t header[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
-                               (uint8_t)id};
+    size_t len = reel_link_measure(&channel->link);
+    uint8_t *room = len > 0 ? reel_pipe_room(channel->pipe, ID_BYTES + len) : NULL;
 
-    return reel_transport_take(&channel->link, header, sizeof(header));
+    if (!room)
+        return false;
+    uint32_t id = REEL_SP_REQUEST_BIT | (channel->next_header++ & ~REEL_SP_REQUEST_BIT);
+    const uint8_t bytes[ID_BYTES] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8),
+                                     (uint8_t)id};
+    memcpy(room, bytes, sizeof(bytes));
+    reel_link_take(&channel->link, room + sizeof(bytes));
+    return true;
 }
 
-// Lets what waits leave. Called with the lock held; NNG runs callbacks on threads of its own.
+// Lets what waits leave. Called with the lock held.
 static void flush(struct reel_channel *channel)
 {
-    nng_socket socket = {.id = channel->socket};
-
-    if (channel->sending || channel->corked || channel->closing || channel->pipe == 0)
-        return;
-    struct nng_msg *msg = next_packet(channel);
-    if (!msg)
-        return;
-    channel->sending = true;
-    nng_aio_set_msg(channel->send_aio, msg);
-    nng_send_aio(socket, channel->send_aio);
+    while (channel->connected && !channel->sending && !channel->corked && !channel->closing &&
+           send_packet(channel))
+        channel->sending = reel_pipe_send(channel->pipe);
 }
 
 int reel_channel_put(struct reel_channel *channel, const struct reel_frame *frame, bool urgent)
@@ -105,10 +111,6 @@ static void on_sent(void *arg)
     struct reel_channel *channel = arg;
     struct batch writable;
 
-    if (nng_aio_result(channel->send_aio) != 0) {
-        nng_msg_free(nng_aio_get_msg(channel->send_aio));
-        nng_aio_set_msg(channel->send_aio, NULL);
-    }
     pthread_mutex_lock(&channel->lock);
     channel->sending = false;
     flush(channel);
@@ -130,7 +132,7 @@ void reel_connection_end_calls(struct reel_channel *channel,
         struct reel_client_call *call = batch.calls[i];
 
         reel_client_call_take(call);
-        if (tell_peer && !call->waiting && channel->pipe != 0)
+        if (tell_peer && !call->waiting && channel->connected)
             (void)reel_channel_put(
                 channel, &(struct reel_frame){.kind = REEL_FRAME_CANCEL, .call_id = call->node.id},
                 true);
@@ -190,19 +192,46 @@ void reel_connection_give_up(struct reel_channel *channel, const char *reason)
     reel_connection_end_calls(channel, fails_fast, NULL, REEL_UNAVAILABLE, text, false);
 }
 
-static void on_dial_failed(void *arg, const char *reason)
+int64_t reel_connection_patience_us(unsigned failures)
 {
-    struct reel_channel *channel = arg;
+    int64_t us = SHORT_PATIENCE_US;
 
+    for (unsigned i = SHORT_ATTEMPTS; i <= failures && us < LONG_PATIENCE_US; i++)
+        us += us / 2;
+    return us < LONG_PATIENCE_US ? us : LONG_PATIENCE_US;
+}
+
+// Between half of the backoff and all of it, so that many clients do not come back together. Called
+// with the lock held.
+static void dial_later(struct reel_channel *channel)
+{
+    int64_t half_us = channel->backoff_us / 2;
+
+    channel->dial_at_us = reel_clock_mono_us() + half_us + rand_r(&channel->seed) % (half_us + 1);
+    reel_channel_wake_at(channel, channel->dial_at_us);
+}
+
+// Called with the lock held, which is given up meanwhile.
+static void attempt_failed(struct reel_channel *channel, const char *fault)
+{
+    char reason[sizeof(channel->reason)];
+
+    snprintf(reason, sizeof(reason), "%s", channel->late ? "it does not answer" : fault);
+    pthread_mutex_unlock(&channel->lock);
     reel_connection_give_up(channel, reason);
     pthread_mutex_lock(&channel->lock);
     if (channel->state == REEL_CHANNEL_DOWN)
         set_down(channel, reason);
-    pthread_mutex_unlock(&channel->lock);
+    channel->failures++;
+    dial_later(channel);
+    // An attempt that was given up has waited already.
+    if (!channel->late && channel->backoff_us < LAST_BACKOFF_US)
+        channel->backoff_us *= 2;
 }
 
-static void on_connected(struct reel_channel *channel, uint32_t pipe)
+static void on_open(void *arg)
 {
+    struct reel_channel *channel = arg;
     struct reel_frame hello = {
         .kind = REEL_FRAME_HELLO,
         .has_hello = true,
@@ -215,71 +244,90 @@ static void on_connected(struct reel_channel *channel, uint32_t pipe)
 
     pthread_mutex_lock(&channel->lock);
     reel_link_reset(&channel->link);
-    channel->pipe = pipe;
+    channel->connected = true;
+    channel->failures = 0;
+    channel->backoff_us = FIRST_BACKOFF_US;
     channel->heard_us = reel_clock_mono_us();
     reel_channel_wake_at(channel, channel->heard_us + REEL_DIAL_TICK_US);
     (void)reel_channel_put(channel, &hello, true);
     pthread_mutex_unlock(&channel->lock);
 }
 
-static void on_lost(struct reel_channel *channel, uint32_t pipe)
+// What follows for the calls when a connection that stood is lost. Called without the lock.
+static void end_sent(struct reel_channel *channel, const char *reason)
 {
-    char text[320];
+    char text[480];
 
-    pthread_mutex_lock(&channel->lock);
-    bool ours = channel->pipe == pipe && pipe != 0;
-    if (ours) {
-        bool left = channel->state == REEL_CHANNEL_LEAVING;
-
-        channel->pipe = 0;
-        channel->greeted = false;
-        pthread_cond_broadcast(&channel->changed);
-        reel_link_reset(&channel->link);
-        if (channel->state != REEL_CHANNEL_CONNECTING)
-            set_down(channel, left ? "it is restarting" : "the connection was lost");
-        // Else it would leave with the next connection.
-        nng_aio_cancel(channel->send_aio);
-        if (!channel->closing)
-            reel_dialer_lost(channel->dialer);
-    }
-    pthread_mutex_unlock(&channel->lock);
-    if (!ours)
-        return;
     snprintf(text, sizeof(text),
-             "the connection to %s was lost; whether the call was carried out is not known",
-             channel->url);
+             "the connection to %s was lost%s%s; whether the call was carried out is not known",
+             channel->url, reason ? ": " : "", reason ? reason : "");
     reel_connection_end_calls(channel, was_sent, NULL, REEL_UNAVAILABLE, text, false);
 }
 
-static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+static void on_closed(void *arg, const char *reason)
 {
-    uint32_t id = (uint32_t)nng_pipe_id(pipe);
+    struct reel_channel *channel = arg;
 
-    if (event == NNG_PIPE_EV_ADD_POST) {
-        on_connected(arg, id);
-    } else if (event == NNG_PIPE_EV_REM_POST) {
-        reel_dialer_retire(id);
-        on_lost(arg, id);
-    }
-}
-
-static void close_pipe(struct reel_channel *channel)
-{
     pthread_mutex_lock(&channel->lock);
-    nng_pipe pipe = {.id = channel->pipe};
+    struct reel_pipe *pipe = channel->pipe;
+    bool stood = channel->connected;
+    bool left = channel->state == REEL_CHANNEL_LEAVING;
+
+    channel->connected = false;
+    channel->greeted = false;
+    channel->sending = false;
+    channel->corked = false;
+    reel_link_reset(&channel->link);
+    if (stood && channel->state != REEL_CHANNEL_CONNECTING)
+        set_down(channel, left ? "it is restarting" : "the connection was lost");
+    channel->n_completing++;
     pthread_mutex_unlock(&channel->lock);
-    if (pipe.id != 0)
-        nng_pipe_close(pipe);
+    if (stood)
+        end_sent(channel, reason);
+    reel_pipe_unref(pipe);
+    pthread_mutex_lock(&channel->lock);
+    channel->pipe = NULL;
+    if (stood)
+        dial_later(channel);
+    else if (!channel->closing)
+        attempt_failed(channel, reason ? reason : "it has closed the connection");
+    channel->n_completing--;
+    pthread_cond_broadcast(&channel->changed);
+    pthread_mutex_unlock(&channel->lock);
 }
 
-// As close_pipe, without waiting for NNG to say that the connection is gone: it may be unable to.
 void reel_connection_abandon(struct reel_channel *channel)
 {
     pthread_mutex_lock(&channel->lock);
-    uint32_t pipe = channel->pipe;
+    if (channel->pipe)
+        reel_pipe_close(channel->pipe);
     pthread_mutex_unlock(&channel->lock);
-    close_pipe(channel);
-    on_lost(channel, pipe);
+}
+
+void reel_connection_tick(struct reel_channel *channel)
+{
+    pthread_mutex_lock(&channel->lock);
+    int64_t now_us = reel_clock_mono_us();
+    bool trying = channel->dialing || (channel->pipe && !channel->connected);
+    bool late =
+        trying && now_us - channel->attempt_us >= reel_connection_patience_us(channel->failures);
+    bool dial =
+        !channel->dialing && !channel->pipe && !channel->closing && now_us >= channel->dial_at_us;
+    if (dial) {
+        channel->dialing = true;
+        channel->attempt_us = now_us;
+        channel->late = false;
+    } else if (late) {
+        channel->late = true;
+        if (channel->pipe)
+            reel_pipe_close(channel->pipe);
+    }
+    bool cancel = late && channel->dialing;
+    pthread_mutex_unlock(&channel->lock);
+    if (dial)
+        reel_connector_dial(channel->connector);
+    else if (cancel)
+        reel_connector_cancel(channel->connector);
 }
 
 // Sends what has waited for the connection.
@@ -441,9 +489,8 @@ static void on_stream_frame(struct reel_channel *channel, const struct reel_fram
 
 static void on_goaway(struct reel_channel *channel, const struct reel_frame *frame)
 {
+    (void)frame;
     pthread_mutex_lock(&channel->lock);
-    channel->left = channel->leaving && frame->call_id == REEL_LEAVE_ID;
-    pthread_cond_broadcast(&channel->changed);
     channel->state = REEL_CHANNEL_LEAVING;
     snprintf(channel->reason, sizeof(channel->reason), "it is going away");
     pthread_mutex_unlock(&channel->lock);
@@ -476,38 +523,38 @@ static void on_frame(struct reel_channel *channel, struct reel_inbound *inbound,
     }
 }
 
-static void receive(struct reel_channel *channel, nng_msg *msg)
+static void on_message(void *arg, struct reel_inbound *inbound, struct reel_slice message)
 {
-    uint32_t pipe = nng_msg_get_pipe(msg).id;
-    struct reel_inbound *inbound = reel_inbound_new(msg);
+    struct reel_channel *channel = arg;
     struct reel_packet packet;
     struct reel_frame frame;
-    struct batch writable;
+    bool sound = message.len >= ID_BYTES &&
+                 reel_packet_open(message.data + ID_BYTES, message.len - ID_BYTES, &packet);
 
-    if (!inbound)
-        return;
-    bool sound = reel_packet_open(nng_msg_body(msg), nng_msg_len(msg), &packet);
-    pthread_mutex_lock(&channel->lock);
-    bool current = pipe == channel->pipe;
-    if (current && sound) {
+    if (sound) {
+        pthread_mutex_lock(&channel->lock);
         channel->corked = true;
         channel->heard_us = reel_clock_mono_us();
         reel_link_received(&channel->link, &packet);
+        pthread_mutex_unlock(&channel->lock);
     }
-    pthread_mutex_unlock(&channel->lock);
-
-    while (current && sound) {
+    while (sound) {
         int rc = reel_packet_next(&packet, &frame);
 
         if (rc == 0)
-            break;
+            return;
         if (rc > 0)
             on_frame(channel, inbound, &frame);
         sound = rc > 0;
     }
-    reel_inbound_unref(inbound);
-    if (current && !sound)
-        close_pipe(channel); // calls would wait for answers that cannot be read
+    reel_connection_abandon(channel); // calls would wait for answers that cannot be read
+}
+
+static void on_pause(void *arg)
+{
+    struct reel_channel *channel = arg;
+    struct batch writable;
+
     pthread_mutex_lock(&channel->lock);
     channel->corked = false;
     flush(channel);
@@ -516,60 +563,48 @@ static void receive(struct reel_channel *channel, nng_msg *msg)
     tell_writable(&writable);
 }
 
-static void on_received(void *arg)
+static void on_dialed(void *arg, struct nng_stream *stream, int fault, const char *reason)
 {
     struct reel_channel *channel = arg;
-    nng_socket socket = {.id = channel->socket};
+    const struct reel_pipe_handler handler = {
+        .on_open = on_open,
+        .on_message = on_message,
+        .on_pause = on_pause,
+        .on_sent = on_sent,
+        .on_closed = on_closed,
+        .arg = channel,
+    };
+    struct reel_pipe *pipe = NULL;
 
-    if (nng_aio_result(channel->recv_aio) != 0)
-        return; // closed
-    nng_msg *msg = nng_aio_get_msg(channel->recv_aio);
-    nng_aio_set_msg(channel->recv_aio, NULL);
-    receive(channel, msg);
-    nng_recv_aio(socket, channel->recv_aio);
+    if (fault == 0 &&
+        reel_pipe_new(stream, channel->url, REEL_PIPE_CLIENT,
+                      channel->max_message_bytes + 2 * REEL_WIRE_SLACK, &handler, &pipe) != 0)
+        reason = "memory is out";
+    pthread_mutex_lock(&channel->lock);
+    channel->dialing = false;
+    channel->pipe = pipe;
+    if (!pipe && !channel->closing)
+        attempt_failed(channel, reason);
+    else if (pipe && (channel->closing || channel->late))
+        reel_pipe_close(pipe);
+    pthread_mutex_unlock(&channel->lock);
+    if (pipe)
+        reel_pipe_start(pipe);
 }
 
 int reel_connection_open(struct reel_channel *channel)
 {
-    int rc =
-        reel_transport_open(REEL_TRANSPORT_CLIENT, channel->max_message_bytes, &channel->socket);
-
-    if (rc != 0)
-        return rc;
-    nng_socket socket = {.id = channel->socket};
-    int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, channel);
-    if (rv == 0)
-        rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, channel);
-    if (rv == 0)
-        rv = nng_aio_alloc(&channel->send_aio, on_sent, channel);
-    if (rv == 0)
-        rv = nng_aio_alloc(&channel->recv_aio, on_received, channel);
-    if (rv != 0)
-        return reel_transport_fault(rv);
-    nng_recv_aio(socket, channel->recv_aio);
-    // Under the lock: the connection may be there, and gone, before the return.
-    pthread_mutex_lock(&channel->lock);
-    rc = reel_dialer_open(channel->socket, channel->url, on_dial_failed, channel, &channel->dialer);
-    pthread_mutex_unlock(&channel->lock);
-    return rc;
+    channel->seed = (unsigned)reel_clock_mono_us();
+    channel->backoff_us = FIRST_BACKOFF_US;
+    return reel_connector_open(channel->url, on_dialed, channel, &channel->connector);
 }
 
 void reel_connection_close(struct reel_channel *channel)
 {
-    reel_dialer_close(channel->dialer);
-    // Before the socket: an operation begun while it closes would be left on a queue that is freed.
-    if (channel->recv_aio)
-        nng_aio_stop(channel->recv_aio);
-    if (channel->send_aio)
-        nng_aio_stop(channel->send_aio);
-    if (channel->socket != 0)
-        (void)reel_transport_close(channel->socket);
-}
-
-void reel_connection_free(struct reel_channel *channel)
-{
-    if (channel->recv_aio)
-        nng_aio_free(channel->recv_aio);
-    if (channel->send_aio)
-        nng_aio_free(channel->send_aio);
+    reel_connector_close(channel->connector);
+    reel_connection_abandon(channel);
+    pthread_mutex_lock(&channel->lock);
+    while (channel->pipe)
+        pthread_cond_wait(&channel->changed, &channel->lock);
+    pthread_mutex_unlock(&channel->lock);
 }

@@ -10,8 +10,12 @@
 #include "libcommon/obs/log.h"
 #include "libcommon/rpc/server_internal.h"
 
-// Packed answers up to this size are built in the call's arena.
-enum { SMALL_ANSWER_BYTES = 64 * 1024 };
+enum {
+    // Packed answers up to this size are built in the call's arena.
+    SMALL_ANSWER_BYTES = 64 * 1024,
+    // Requests up to this size are copied when they have to wait.
+    SMALL_REQUEST_BYTES = 4096,
+};
 
 static int compare_entries(const void *a, const void *b)
 {
@@ -311,6 +315,7 @@ static void run_gathered(void *arg, struct reel_task *first, size_t n)
 {
     struct reel_entry *entry = arg;
     struct reel_gathered calls[REEL_GATHER_MOST];
+    struct reel_session *sessions[REEL_GATHER_MOST];
     size_t n_calls = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -328,8 +333,14 @@ static void run_gathered(void *arg, struct reel_task *first, size_t n)
     }
     if (n_calls > 0)
         entry->serve(entry->mounted->svc, calls, n_calls);
+    for (size_t i = 0; i < n_calls; i++) {
+        sessions[i] = calls[i].call->session;
+        reel_session_hold(sessions[i]);
+    }
     for (size_t i = 0; i < n_calls; i++)
         finish(calls[i].call, calls[i].rc, calls[i].res);
+    for (size_t i = 0; i < n_calls; i++)
+        reel_session_release(sessions[i]);
 }
 
 static void run_task(struct reel_task *task)
@@ -472,6 +483,26 @@ static void start(struct reel_call *call)
     answer(call, rc, NULL);
 }
 
+// What waits for a worker holds the memory that its packet lies in, unless it is small.
+static void keep_payload(struct reel_call *call, struct reel_inbound *inbound,
+                         const struct reel_frame *frame)
+{
+    uint8_t *copy = NULL;
+
+    call->payload = frame->payload;
+    call->has_payload = frame->has_payload;
+    if (call->entry->method->nonblocking || frame->payload.len == 0)
+        return;
+    if (frame->payload.len <= SMALL_REQUEST_BYTES)
+        copy = reel_arena_alloc(&call->arena, frame->payload.len);
+    if (!copy) {
+        call->inbound = reel_inbound_ref(inbound);
+        return;
+    }
+    memcpy(copy, frame->payload.data, frame->payload.len);
+    call->payload.data = copy;
+}
+
 void reel_dispatch_request(struct reel_session *session, struct reel_inbound *inbound,
                            const struct reel_peer_key *peer, const struct reel_frame *frame,
                            const struct reel_return_address *address)
@@ -489,9 +520,7 @@ void reel_dispatch_request(struct reel_session *session, struct reel_inbound *in
     int rc = admit(call, frame);
     if (rc == REEL_OK) {
         call->deadline_us = deadline_of(session->server, call->entry->method, frame->timeout_us);
-        call->inbound = reel_inbound_ref(inbound);
-        call->payload = frame->payload;
-        call->has_payload = frame->has_payload;
+        keep_payload(call, inbound, frame);
         rc = enlist(call);
     }
     if (rc == REEL_OK)

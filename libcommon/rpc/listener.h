@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A listening address that can be healed.
+// A publisher's listening address, which can be healed.
 //
 // NNG 1.5.2's listener can die for good when a peer vanishes during the handshake: the process
 // lives, connections are taken and swallowed. A listener here can be probed by its owner and put
@@ -27,8 +27,7 @@ const char *reel_listener_url(const struct reel_listener *listener);
 // Whether connections come from outside the process: only then can the listener die.
 bool reel_listener_is_mortal(const struct reel_listener *listener);
 
-// Puts a dead listener up again in its place. Counts reel_rpc_listener_relistens_total. With `keep`
-// the connections that live are kept; but then those that the dead listener has greeted and
-// swallowed are too, and their peers have to find out for themselves (a channel does, by its
-// HELLO). A fault when the address cannot be had again: try once more later.
-int reel_listener_revive(struct reel_listener *listener, bool keep);
+// Puts a dead listener up again in its place. Its connections end, those that it has greeted and
+// swallowed as well. Counts reel_rpc_listener_relistens_total. A fault when the address cannot be
+// had again: try once more later.
+int reel_listener_revive(struct reel_listener *listener);

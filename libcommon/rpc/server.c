@@ -3,7 +3,7 @@
 #include "libcommon/rpc/server.h"
 
 #include <errno.h>
-#include <nng/nng.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -19,8 +19,6 @@ enum {
     DEFAULT_TIMEOUT_MS = 30000,
     DRAIN_POLL_US = 2000,
     DRAIN_POLLS_A_PING = 25,
-    QUIET_US = 20 * 1000,
-    HUSH_US = 500 * 1000,
 };
 
 static void apply_defaults(struct reel_server_config *config)
@@ -48,8 +46,8 @@ int reel_server_new(const struct reel_server_config *config, struct reel_server 
         return -ENOMEM;
     server->config = *config;
     apply_defaults(&server->config);
-    server->listeners = calloc(config->n_urls + 1, sizeof(struct reel_listener *));
-    if (!server->listeners) {
+    server->acceptors = calloc(config->n_urls + 1, sizeof(struct reel_acceptor *));
+    if (!server->acceptors) {
         free(server);
         return -ENOMEM;
     }
@@ -81,67 +79,16 @@ void reel_server_gather(struct reel_server *server, const struct reel_method *me
             (struct reel_gathered_method){.method = method, .serve = serve};
 }
 
-static void receive(struct reel_server *server, nng_msg *msg)
+static void on_stream(void *arg, const char *url, struct nng_stream *stream)
 {
-    uint32_t pipe = nng_msg_get_pipe(msg).id;
-    struct reel_session *session = reel_session_find(server, pipe);
-    struct reel_inbound *inbound = reel_inbound_new(msg);
-
-    if (session && inbound)
-        reel_session_receive(session, inbound);
-    reel_inbound_unref(inbound);
-    if (session)
-        reel_session_unref(session);
-}
-
-// One receive at a time keeps the packets of a connection in order.
-static void on_received(void *arg)
-{
-    struct reel_server *server = arg;
-    nng_socket socket = {.id = server->socket};
-
-    if (nng_aio_result(server->recv_aio) != 0)
-        return; // closed
-    nng_msg *msg = nng_aio_get_msg(server->recv_aio);
-    nng_aio_set_msg(server->recv_aio, NULL);
-    atomic_store(&server->received_us, reel_clock_mono_us());
-    receive(server, msg);
-    nng_recv_aio(socket, server->recv_aio);
-}
-
-static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    struct reel_server *server = arg;
-
-    if (event == NNG_PIPE_EV_ADD_PRE && !reel_session_open(server, (uint32_t)nng_pipe_id(pipe)))
-        nng_pipe_close(pipe);
-    else if (event == NNG_PIPE_EV_REM_POST)
-        reel_session_close(server, (uint32_t)nng_pipe_id(pipe));
-}
-
-static int open_socket(struct reel_server *server)
-{
-    int rc = reel_transport_open(REEL_TRANSPORT_SERVER, server->config.max_message_bytes,
-                                 &server->socket);
-
-    if (rc != 0)
-        return rc;
-    server->opened = true;
-    nng_socket socket = {.id = server->socket};
-    int rv = nng_pipe_notify(socket, NNG_PIPE_EV_ADD_PRE, on_pipe, server);
-    if (rv == 0)
-        rv = nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, server);
-    if (rv == 0)
-        rv = nng_aio_alloc(&server->recv_aio, on_received, server);
-    if (rv == 0)
-        nng_recv_aio(socket, server->recv_aio);
-    return reel_transport_fault(rv);
+    reel_session_open(arg, url, stream);
 }
 
 static int listen_all(struct reel_server *server)
 {
     for (size_t i = 0; i < server->config.n_urls; i++) {
-        int rc = reel_listener_open(server->socket, server->config.urls[i], &server->listeners[i]);
+        int rc =
+            reel_acceptor_open(server->config.urls[i], on_stream, server, &server->acceptors[i]);
 
         if (rc != 0) {
             reel_log(REEL_LOG_ERROR, "rpc.listen_failed", REEL_FS("url", server->config.urls[i]),
@@ -152,49 +99,61 @@ static int listen_all(struct reel_server *server)
     return 0;
 }
 
-static void close_session(struct reel_session *session, void *unused)
+struct each_session {
+    struct reel_session **sessions;
+    size_t n;
+};
+
+static void collect_session(struct reel_idmap_node *node, void *arg)
 {
-    (void)unused;
-    reel_session_close(session->server, (uint32_t)session->node.id);
+    struct each_session *each = arg;
+    struct reel_session *session = REEL_CONTAINER_OF(node, struct reel_session, node);
+
+    atomic_fetch_add(&session->refs, 1);
+    each->sessions[each->n++] = session;
 }
 
-static bool is_quiet(const struct reel_server *server, int64_t asked_us)
+void reel_session_each(struct reel_server *server,
+                       void (*fn)(struct reel_session *session, void *arg), void *arg)
 {
-    int64_t received_us = atomic_load(&server->received_us);
+    struct each_session each = {0};
 
-    return reel_clock_mono_us() - (received_us > asked_us ? received_us : asked_us) >= QUIET_US;
+    pthread_mutex_lock(&server->lock);
+    each.sessions = calloc(server->sessions.count + 1, sizeof(struct reel_session *));
+    if (each.sessions)
+        reel_idmap_each(&server->sessions, collect_session, &each);
+    pthread_mutex_unlock(&server->lock);
+    for (size_t i = 0; i < each.n; i++) {
+        fn(each.sessions[i], arg);
+        reel_session_unref(each.sessions[i]);
+    }
+    free(each.sessions);
 }
 
-// Asks the clients to be quiet and waits a little until they are: NNG 1.5.2 may hang in closing a
-// connection that a peer is sending on, and loses the memory of what we are sending ourselves.
-static void hush(struct reel_server *server)
+// After it nothing is received, so that nothing new is handed to a thread.
+static void await_ends(struct reel_server *server)
 {
-    const struct timespec pause = {.tv_nsec = QUIET_US * 1000 / 4};
-    int64_t deadline_us = reel_deadline_in_us(HUSH_US);
-    int64_t asked_us = reel_clock_mono_us();
-    int code = REEL_UNAVAILABLE;
-
-    atomic_store(&server->draining, true);
-    reel_session_each(server, reel_session_goaway, NULL);
-    reel_session_each(server, reel_session_cancel, &code);
-    while (!reel_deadline_passed(deadline_us) && !is_quiet(server, asked_us))
-        nanosleep(&pause, NULL);
+    pthread_mutex_lock(&server->lock);
+    while (server->sessions.count > 0)
+        pthread_cond_wait(&server->changed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
 }
 
 // Ends everything that runs; what a failed start left half-done as well.
 static void stop(struct reel_server *server)
 {
+    int code = REEL_UNAVAILABLE;
+
     atomic_store(&server->stopping, true);
     reel_watchdog_stop(server);
-    if (server->opened)
-        hush(server);
-    // Before the socket: an operation begun while it closes would be left on a queue that is freed.
-    if (server->recv_aio)
-        nng_aio_stop(server->recv_aio);
-    reel_session_each(server, close_session, NULL);
-    if (server->opened && !reel_transport_close(server->socket)) // and what belongs to it
-        reel_log(REEL_LOG_WARN, "rpc.close_hangs", REEL_FS("service", server->config.service));
-    server->opened = false;
+    for (size_t i = 0; i < server->config.n_urls; i++) {
+        reel_acceptor_close(server->acceptors[i]);
+        server->acceptors[i] = NULL;
+    }
+    atomic_store(&server->draining, true);
+    reel_session_each(server, reel_session_cancel, &code);
+    reel_session_each(server, reel_session_close, NULL);
+    await_ends(server);
     reel_dispatch_stop(server);
     reel_threads_free(server->workers);
     reel_threads_free(server->streams);
@@ -204,9 +163,6 @@ static void stop(struct reel_server *server)
     while (server->n_sessions > 0)
         pthread_cond_wait(&server->changed, &server->lock);
     pthread_mutex_unlock(&server->lock);
-    if (server->recv_aio)
-        nng_aio_free(server->recv_aio);
-    server->recv_aio = NULL;
 }
 
 int reel_server_start(struct reel_server *server)
@@ -221,8 +177,6 @@ int reel_server_start(struct reel_server *server)
     if (rc == 0)
         rc = reel_dispatch_start(server);
     if (rc == 0)
-        rc = open_socket(server);
-    if (rc == 0)
         rc = listen_all(server);
     if (rc == 0)
         rc = reel_watchdog_start(server);
@@ -233,7 +187,7 @@ int reel_server_start(struct reel_server *server)
 
 const char *reel_server_url(const struct reel_server *server, size_t i)
 {
-    return reel_listener_url(server->listeners[i]);
+    return reel_acceptor_url(server->acceptors[i]);
 }
 
 void reel_server_set_serving(struct reel_server *server, bool serving)
@@ -300,9 +254,7 @@ void reel_server_free(struct reel_server *server)
     if (!server)
         return;
     stop(server);
-    for (size_t i = 0; i < server->config.n_urls; i++)
-        reel_listener_close(server->listeners[i]);
-    free(server->listeners);
+    free(server->acceptors);
     free(server->entries);
     reel_call_free_all(server);
     reel_idmap_fini(&server->sessions);

@@ -10,18 +10,17 @@
 #include <stdatomic.h>
 
 #include "libcommon/obs/metrics.h"
+#include "libcommon/rpc/acceptor.h"
 #include "libcommon/rpc/call.h"
 #include "libcommon/rpc/flow.h"
 #include "libcommon/rpc/gather.h"
 #include "libcommon/rpc/idmap.h"
-#include "libcommon/rpc/listener.h"
+#include "libcommon/rpc/link.h"
 #include "libcommon/rpc/metadata.h"
+#include "libcommon/rpc/pipe.h"
 #include "libcommon/rpc/scope.h"
 #include "libcommon/rpc/server.h"
 #include "libcommon/rpc/threads.h"
-#include "libcommon/rpc/transport.h"
-
-struct nng_aio;
 
 enum {
     REEL_SERVER_MAX_SERVICES = 16,
@@ -30,7 +29,9 @@ enum {
     // Streams stop adding to a link on which this much waits.
     REEL_LINK_SOFT_BYTES = 1 << 20,
     REEL_LINK_MAX_BYTES = 16 << 20,
-    REEL_HEADER_MAX = 64, // of an NNG message: pipe id and backtrace
+    // Connections that have not greeted yet: so many, for so long.
+    REEL_SERVER_MAX_GREETING = 256,
+    REEL_SERVER_GREETING_US = 5000 * 1000,
     REEL_RETRY_DRAIN_MS = 1000,
     REEL_RETRY_BUSY_MS = 100,
 };
@@ -58,9 +59,7 @@ struct reel_gathered_method {
 
 struct reel_server {
     struct reel_server_config config;
-    uint32_t socket;
-    struct nng_aio *recv_aio;
-    struct reel_listener **listeners; // config.n_urls of them
+    struct reel_acceptor **acceptors; // config.n_urls of them
     struct reel_mounted mounted[REEL_SERVER_MAX_SERVICES];
     unsigned n_mounted;
     struct reel_gathered_method gathered[REEL_SERVER_MAX_GATHERED];
@@ -74,14 +73,13 @@ struct reel_server {
     atomic_bool serving;
     pthread_t watchdog;
     bool watching;
-    bool blind; // the watchdog's: probing would block
-    bool opened;
-    _Atomic int64_t received_us; // when the last packet came
 
     pthread_mutex_t lock;
     pthread_cond_t changed; // n_calls, n_sessions, stopping; monotonic
     struct reel_idmap sessions;
+    uint64_t next_session_id;
     size_t n_sessions; // alive, in the table or not
+    size_t n_greeting; // sessions that have not greeted yet
     size_t n_calls;
     struct reel_call *free_calls;
     unsigned n_free_calls;
@@ -89,14 +87,17 @@ struct reel_server {
 
 struct reel_cooked_reply {
     struct reel_cooked_reply *next;
-    struct nng_msg *msg;
+    size_t len;
+    uint8_t message[];
 };
 
 struct reel_session {
-    struct reel_idmap_node node; // id: the pipe's
+    struct reel_idmap_node node; // id: a number of its own
     atomic_uint refs;
     struct reel_server *server;
-    struct nng_aio *send_aio;
+    struct reel_pipe *pipe;
+    int64_t opened_us;
+    bool greeted; // under the server's lock
 
     pthread_mutex_t lock;
     struct reel_link link;
@@ -104,16 +105,17 @@ struct reel_session {
     struct reel_cooked_reply *cooked_first;
     struct reel_cooked_reply **cooked_last;
     uint64_t next_cooked_id;
-    uint8_t header[REEL_HEADER_MAX]; // before every message to a multiplexed client
-    size_t header_len;
+    uint8_t route[REEL_SP_ROUTE_MAX]; // before every message to a multiplexed client
+    size_t route_len;
     const struct reel_peer_key *peer; // NULL until HELLO was accepted
     size_t peer_max_message;
     uint64_t peer_stream_credit;
     unsigned n_link_waiters; // streams that wait for the link to drain
     bool multiplexed;
     bool sending;
-    bool muted;  // sends nothing any more and hears nothing
-    bool corked; // a packet is being read: what it leads to leaves together
+    bool muted;       // sends nothing any more and hears nothing
+    bool corked;      // packets are being read: what they lead to leaves together
+    unsigned n_holds; // who makes several answers, which leave together
     bool closed;
 };
 
@@ -121,8 +123,8 @@ struct reel_session {
 struct reel_return_address {
     uint64_t call_id;
     bool cooked;
-    size_t header_len; // cooked only
-    uint8_t header[REEL_HEADER_MAX];
+    size_t route_len;
+    uint8_t route[REEL_SP_ROUTE_MAX];
 };
 
 struct reel_call {
@@ -163,39 +165,43 @@ struct reel_call {
     struct reel_flow flow;
 };
 
+// server.c
+
+// Calls `fn` for every session of the server, with a reference and no lock held.
+void reel_session_each(struct reel_server *server,
+                       void (*fn)(struct reel_session *session, void *arg), void *arg);
+
 // session.c
 
-// A session for a new connection, in the server's table; NULL when memory is out.
-struct reel_session *reel_session_open(struct reel_server *server, uint32_t pipe);
-
-// The connection is gone: cancels its calls and takes it out of the table.
-void reel_session_close(struct reel_server *server, uint32_t pipe);
+// Makes a session of a new connection, takes it over and starts it; when there are too many that
+// have not greeted, the oldest of them ends.
+void reel_session_open(struct reel_server *server, const char *url, struct nng_stream *stream);
 
 // Cancels every call of a session with the code, an int; NULL is CANCELLED.
 void reel_session_cancel(struct reel_session *session, void *code_ptr);
 
-// Cancels every call of a session and lets nothing more in or out.
-void reel_session_shut(struct reel_session *session, void *unused);
+// Ends the connection; the session goes when its pipe has ended.
+void reel_session_close(struct reel_session *session, void *unused);
 
-// The session of a connection with a reference, or NULL.
-struct reel_session *reel_session_find(struct reel_server *server, uint32_t pipe);
+// Ends the connection if it has not greeted in time.
+void reel_session_expire(struct reel_session *session, void *unused);
 
 // Drops a reference.
 void reel_session_unref(struct reel_session *session);
-
-// Acts on a packet; called from the receiving thread only.
-void reel_session_receive(struct reel_session *session, struct reel_inbound *inbound);
 
 // Sends a frame to the client of `address`, at once unless the session is corked.
 void reel_session_reply(struct reel_session *session, const struct reel_return_address *address,
                         const struct reel_frame *frame);
 
+// Keeps what is replied from here on until reel_session_release, so that it leaves together; takes
+// a reference.
+void reel_session_hold(struct reel_session *session);
+
+// Lets it leave, and drops the reference.
+void reel_session_release(struct reel_session *session);
+
 // Queues a frame on a multiplexed session and lets it leave. Called with the session's lock held.
 int reel_session_put(struct reel_session *session, const struct reel_frame *frame, bool urgent);
-
-// Calls `fn` for every session of the server, with a reference and no lock held.
-void reel_session_each(struct reel_server *server,
-                       void (*fn)(struct reel_session *session, void *arg), void *arg);
 
 // GOAWAY to a multiplexed client.
 void reel_session_goaway(struct reel_session *session, void *unused);
@@ -259,9 +265,8 @@ void reel_health_mount(struct reel_server *server);
 // watchdog.c
 
 // Whether a server listens and answers at `url`: dials it anew and pings it, for at most
-// `timeout_ms`. *ret_sound is false when NNG can no longer close connections (see
-// reel_transport_close), so that probing must stop. Must not be called from a callback.
-bool reel_watchdog_probe(const char *url, int timeout_ms, bool *ret_sound);
+// `timeout_ms`. Must not be called from a callback.
+bool reel_watchdog_probe(const char *url, int timeout_ms);
 
 // Starts the thread that probes the server's listeners and heals them.
 int reel_watchdog_start(struct reel_server *server);

@@ -2,13 +2,15 @@
 // One connection of the server: who is at the other end, what it asked for, what waits for it.
 #include <nng/nng.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "libcommon/core/clock.h"
 #include "libcommon/core/secret.h"
+#include "libcommon/obs/log.h"
 #include "libcommon/rpc/server_internal.h"
 
-// A cooked client has one request in flight for each of its contexts; beyond this many the raw
-// socket's queue, which drops, comes into sight.
+// A cooked client has one request in flight for each of its contexts.
 enum { MAX_COOKED_CALLS = 32 };
 
 static void free_session(struct reel_session *session)
@@ -19,14 +21,12 @@ static void free_session(struct reel_session *session)
         struct reel_cooked_reply *reply = session->cooked_first;
 
         session->cooked_first = reply->next;
-        nng_msg_free(reply->msg);
         free(reply);
     }
     reel_link_fini(&session->link);
     reel_idmap_fini(&session->calls);
     pthread_mutex_destroy(&session->lock);
-    // The last reference may fall in the aio's own callback, where it cannot be freed.
-    nng_aio_reap(session->send_aio);
+    reel_pipe_unref(session->pipe);
     free(session);
     pthread_mutex_lock(&server->lock);
     server->n_sessions--;
@@ -40,35 +40,39 @@ void reel_session_unref(struct reel_session *session)
         free_session(session);
 }
 
-static struct nng_msg *next_message(struct reel_session *session)
+static bool send_cooked(struct reel_session *session)
 {
     struct reel_cooked_reply *reply = session->cooked_first;
+    uint8_t *room = reel_pipe_room(session->pipe, reply->len);
 
-    if (!reply)
-        return reel_transport_take(&session->link, session->header, session->header_len);
+    if (!room)
+        return false;
+    memcpy(room, reply->message, reply->len);
     session->cooked_first = reply->next;
     if (!session->cooked_first)
         session->cooked_last = &session->cooked_first;
-    struct nng_msg *msg = reply->msg;
     free(reply);
-    return msg;
+    return true;
 }
 
-// Lets what waits leave, unless something is on its way. Called with the lock held; NNG runs
-// callbacks on threads of its own, never inside nng_send_aio.
+static bool send_packet(struct reel_session *session)
+{
+    size_t len = reel_link_measure(&session->link);
+    uint8_t *room = len > 0 ? reel_pipe_room(session->pipe, session->route_len + len) : NULL;
+
+    if (!room)
+        return false;
+    memcpy(room, session->route, session->route_len);
+    reel_link_take(&session->link, room + session->route_len);
+    return true;
+}
+
+// Lets what waits leave, unless something is on its way. Called with the lock held.
 static void flush(struct reel_session *session)
 {
-    nng_socket socket = {.id = session->server->socket};
-
-    if (session->sending || session->corked || session->closed)
-        return;
-    struct nng_msg *msg = next_message(session);
-    if (!msg)
-        return;
-    session->sending = true;
-    atomic_fetch_add(&session->refs, 1);
-    nng_aio_set_msg(session->send_aio, msg);
-    nng_send_aio(socket, session->send_aio);
+    while (!session->sending && !session->corked && session->n_holds == 0 && !session->closed &&
+           (session->cooked_first ? send_cooked(session) : send_packet(session)))
+        session->sending = reel_pipe_send(session->pipe);
 }
 
 static void wake_stream(struct reel_idmap_node *node, void *arg)
@@ -91,59 +95,11 @@ static void on_sent(void *arg)
 {
     struct reel_session *session = arg;
 
-    if (nng_aio_result(session->send_aio) != 0) {
-        nng_msg_free(nng_aio_get_msg(session->send_aio));
-        nng_aio_set_msg(session->send_aio, NULL);
-    }
     pthread_mutex_lock(&session->lock);
     session->sending = false;
     flush(session);
     wake_link_waiters(session);
     pthread_mutex_unlock(&session->lock);
-    reel_session_unref(session);
-}
-
-struct reel_session *reel_session_open(struct reel_server *server, uint32_t pipe)
-{
-    struct reel_session *session = calloc(1, sizeof(*session));
-
-    if (!session)
-        return NULL;
-    if (nng_aio_alloc(&session->send_aio, on_sent, session) != 0) {
-        free(session);
-        return NULL;
-    }
-    session->node.id = pipe;
-    session->server = server;
-    session->cooked_last = &session->cooked_first;
-    session->peer_max_message = server->config.max_message_bytes;
-    atomic_init(&session->refs, 1);
-    pthread_mutex_init(&session->lock, NULL);
-    reel_idmap_init(&session->calls);
-    reel_link_init(&session->link, server->config.max_message_bytes + REEL_WIRE_SLACK,
-                   REEL_LINK_MAX_BYTES);
-    pthread_mutex_lock(&server->lock);
-    server->n_sessions++;
-    int rc = reel_idmap_add(&server->sessions, &session->node);
-    pthread_mutex_unlock(&server->lock);
-    if (rc == 0)
-        return session;
-    reel_session_unref(session);
-    return NULL;
-}
-
-struct reel_session *reel_session_find(struct reel_server *server, uint32_t pipe)
-{
-    struct reel_session *session = NULL;
-
-    pthread_mutex_lock(&server->lock);
-    struct reel_idmap_node *node = reel_idmap_find(&server->sessions, pipe);
-    if (node) {
-        session = REEL_CONTAINER_OF(node, struct reel_session, node);
-        atomic_fetch_add(&session->refs, 1);
-    }
-    pthread_mutex_unlock(&server->lock);
-    return session;
 }
 
 struct each_call {
@@ -177,55 +133,23 @@ void reel_session_cancel(struct reel_session *session, void *code_ptr)
     free(each.calls);
 }
 
-void reel_session_shut(struct reel_session *session, void *unused)
+void reel_session_close(struct reel_session *session, void *unused)
 {
-    pthread_mutex_lock(&session->lock);
-    session->closed = true;
-    pthread_mutex_unlock(&session->lock);
-    reel_session_cancel(session, unused);
+    (void)unused;
+    reel_pipe_close(session->pipe);
 }
 
-void reel_session_close(struct reel_server *server, uint32_t pipe)
+void reel_session_expire(struct reel_session *session, void *unused)
 {
+    struct reel_server *server = session->server;
+
+    (void)unused;
     pthread_mutex_lock(&server->lock);
-    struct reel_idmap_node *node = reel_idmap_remove(&server->sessions, pipe);
+    bool late =
+        !session->greeted && reel_clock_mono_us() - session->opened_us >= REEL_SERVER_GREETING_US;
     pthread_mutex_unlock(&server->lock);
-    if (!node)
-        return;
-    struct reel_session *session = REEL_CONTAINER_OF(node, struct reel_session, node);
-    reel_session_shut(session, NULL);
-    reel_session_unref(session);
-}
-
-struct each_session {
-    struct reel_session **sessions;
-    size_t n;
-};
-
-static void collect_session(struct reel_idmap_node *node, void *arg)
-{
-    struct each_session *each = arg;
-    struct reel_session *session = REEL_CONTAINER_OF(node, struct reel_session, node);
-
-    atomic_fetch_add(&session->refs, 1);
-    each->sessions[each->n++] = session;
-}
-
-void reel_session_each(struct reel_server *server,
-                       void (*fn)(struct reel_session *session, void *arg), void *arg)
-{
-    struct each_session each = {0};
-
-    pthread_mutex_lock(&server->lock);
-    each.sessions = calloc(server->sessions.count + 1, sizeof(struct reel_session *));
-    if (each.sessions)
-        reel_idmap_each(&server->sessions, collect_session, &each);
-    pthread_mutex_unlock(&server->lock);
-    for (size_t i = 0; i < each.n; i++) {
-        fn(each.sessions[i], arg);
-        reel_session_unref(each.sessions[i]);
-    }
-    free(each.sessions);
+    if (late)
+        reel_pipe_close(session->pipe);
 }
 
 int reel_session_put(struct reel_session *session, const struct reel_frame *frame, bool urgent)
@@ -236,32 +160,46 @@ int reel_session_put(struct reel_session *session, const struct reel_frame *fram
     return rc;
 }
 
+static struct reel_cooked_reply *new_cooked(const struct reel_return_address *address,
+                                            const struct reel_frame *frame)
+{
+    REEL_AUTO(reel_buf_fini) struct reel_buf buf;
+    uint8_t head[REEL_PACKET_HEAD_MAX];
+
+    reel_buf_init(&buf, SIZE_MAX / 2);
+    reel_buf_add(&buf, address->route, address->route_len);
+    reel_buf_add(&buf, head, reel_packet_head(head, 0));
+    reel_frame_write(&buf, frame);
+    struct reel_cooked_reply *reply = buf.failed ? NULL : malloc(sizeof(*reply) + buf.len);
+    if (!reply)
+        return NULL;
+    reply->next = NULL;
+    reply->len = buf.len;
+    memcpy(reply->message, buf.data, buf.len);
+    return reply;
+}
+
 static void reply_cooked(struct reel_session *session, const struct reel_return_address *address,
                          const struct reel_frame *frame)
 {
-    struct reel_cooked_reply *reply = calloc(1, sizeof(*reply));
+    struct reel_cooked_reply *reply = new_cooked(address, frame);
 
     if (!reply)
         return;
-    reply->msg = reel_transport_single(frame, address->header, address->header_len);
-    if (!reply->msg) {
-        free(reply);
-        return;
-    }
     *session->cooked_last = reply;
     session->cooked_last = &reply->next;
     flush(session);
 }
 
-// A client that reads nothing for so long that not even answers fit is not worth its memory. Its
-// connection is not closed but ignored: NNG 1.5.2 may hang in closing what a peer is sending on.
-// The client's own heartbeat finds out.
-static void put_or_mute(struct reel_session *session, const struct reel_frame *frame)
+// A client that reads nothing for so long that not even answers fit is not worth its memory: its
+// connection ends.
+static void put_or_close(struct reel_session *session, const struct reel_frame *frame)
 {
     if (session->muted || reel_session_put(session, frame, true) == REEL_OK || session->closed)
         return;
     session->muted = true;
     reel_link_reset(&session->link);
+    reel_pipe_close(session->pipe);
 }
 
 void reel_session_reply(struct reel_session *session, const struct reel_return_address *address,
@@ -273,7 +211,7 @@ void reel_session_reply(struct reel_session *session, const struct reel_return_a
     else if (address->cooked)
         reply_cooked(session, address, frame);
     else
-        put_or_mute(session, frame);
+        put_or_close(session, frame);
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -347,9 +285,9 @@ static void on_hello(struct reel_session *session, const struct reel_packet *pac
         session->peer_max_message = (size_t)hello->hello.max_message_bytes;
     if (hello->hello.window > 0 && hello->hello.window < session->link.window)
         session->link.window = hello->hello.window;
-    put_or_mute(session, &answer);
+    put_or_close(session, &answer);
     if (atomic_load(&server->draining))
-        put_or_mute(session, &(struct reel_frame){.kind = REEL_FRAME_GOAWAY});
+        put_or_close(session, &(struct reel_frame){.kind = REEL_FRAME_GOAWAY});
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -447,14 +385,13 @@ static void on_request(struct reel_session *session, struct reel_inbound *inboun
         reel_dispatch_request(session, inbound, peer, frame, address);
 }
 
-// The client is about to close. It is told when nothing more will come, since closing while a peer
-// sends is what NNG 1.5.2 may hang in.
+// The client is about to close, and is told when nothing more will come.
 static void on_goaway(struct reel_session *session, const struct reel_frame *frame)
 {
     const struct reel_frame answer = {.kind = REEL_FRAME_GOAWAY, .call_id = frame->call_id};
 
     pthread_mutex_lock(&session->lock);
-    put_or_mute(session, &answer);
+    put_or_close(session, &answer);
     session->muted = true;
     pthread_mutex_unlock(&session->lock);
     reel_session_cancel(session, NULL);
@@ -533,23 +470,21 @@ static void receive_frames(struct reel_session *session, struct reel_inbound *in
         reply_status(session, address, REEL_INVALID_ARGUMENT, "the packet has no frame");
 }
 
-void reel_session_receive(struct reel_session *session, struct reel_inbound *inbound)
+static void receive(struct reel_session *session, struct reel_inbound *inbound,
+                    struct reel_slice message, struct reel_return_address *address)
 {
-    struct reel_return_address address = {.header_len = nng_msg_header_len(inbound->msg)};
+    const uint8_t *body = message.data + address->route_len;
     struct reel_packet packet;
 
-    if (address.header_len > sizeof(address.header))
-        return;
-    memcpy(address.header, nng_msg_header(inbound->msg), address.header_len);
-    bool sound = reel_packet_open(nng_msg_body(inbound->msg), nng_msg_len(inbound->msg), &packet);
+    bool sound = reel_packet_open(body, message.len - address->route_len, &packet);
     pthread_mutex_lock(&session->lock);
     bool deaf = session->muted;
     if (sound && !session->multiplexed && starts_with_hello(&packet)) {
         session->multiplexed = true;
-        memcpy(session->header, address.header, address.header_len);
-        session->header_len = address.header_len;
+        memcpy(session->route, address->route, address->route_len);
+        session->route_len = address->route_len;
     }
-    address.cooked = !session->multiplexed;
+    address->cooked = !session->multiplexed;
     session->corked = true;
     if (sound && session->multiplexed)
         reel_link_received(&session->link, &packet);
@@ -558,9 +493,45 @@ void reel_session_receive(struct reel_session *session, struct reel_inbound *inb
     if (deaf)
         ; // only its acknowledgements count
     else if (sound)
-        receive_frames(session, inbound, &packet, &address);
+        receive_frames(session, inbound, &packet, address);
     else
-        reply_status(session, &address, REEL_INVALID_ARGUMENT, "the packet is malformed");
+        reply_status(session, address, REEL_INVALID_ARGUMENT, "the packet is malformed");
+}
+
+static void on_message(void *arg, struct reel_inbound *inbound, struct reel_slice message)
+{
+    struct reel_session *session = arg;
+    struct reel_return_address address = {.route_len = reel_sp_route_len(message)};
+
+    if (address.route_len == 0) { // nobody whom an answer would reach
+        reel_pipe_close(session->pipe);
+        return;
+    }
+    memcpy(address.route, message.data, address.route_len);
+    receive(session, inbound, message, &address);
+}
+
+void reel_session_hold(struct reel_session *session)
+{
+    atomic_fetch_add(&session->refs, 1);
+    pthread_mutex_lock(&session->lock);
+    session->n_holds++;
+    pthread_mutex_unlock(&session->lock);
+}
+
+void reel_session_release(struct reel_session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->n_holds--;
+    flush(session);
+    wake_link_waiters(session);
+    pthread_mutex_unlock(&session->lock);
+    reel_session_unref(session);
+}
+
+static void on_pause(void *arg)
+{
+    struct reel_session *session = arg;
 
     pthread_mutex_lock(&session->lock);
     session->corked = false;
@@ -569,11 +540,128 @@ void reel_session_receive(struct reel_session *session, struct reel_inbound *inb
     pthread_mutex_unlock(&session->lock);
 }
 
+// The session counts among those that have not greeted, until it has.
+static void end_greeting(struct reel_session *session)
+{
+    struct reel_server *server = session->server;
+
+    pthread_mutex_lock(&server->lock);
+    server->n_greeting -= !session->greeted;
+    session->greeted = true;
+    pthread_mutex_unlock(&server->lock);
+}
+
+static void on_open(void *arg)
+{
+    end_greeting(arg);
+}
+
+static void on_closed(void *arg, const char *reason)
+{
+    struct reel_session *session = arg;
+    struct reel_server *server = session->server;
+
+    if (reason)
+        reel_log(REEL_LOG_WARN, "rpc.connection_ended", REEL_FS("service", server->config.service),
+                 REEL_FS("reason", reason));
+    end_greeting(session);
+    pthread_mutex_lock(&server->lock);
+    (void)reel_idmap_remove(&server->sessions, session->node.id);
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+    pthread_mutex_lock(&session->lock);
+    session->closed = true;
+    pthread_mutex_unlock(&session->lock);
+    reel_session_cancel(session, NULL);
+    reel_session_unref(session);
+}
+
+static struct reel_session *new_session(struct reel_server *server, const char *url,
+                                        struct nng_stream *stream)
+{
+    struct reel_session *session = calloc(1, sizeof(*session));
+    struct reel_pipe_handler handler = {
+        .on_open = on_open,
+        .on_message = on_message,
+        .on_pause = on_pause,
+        .on_sent = on_sent,
+        .on_closed = on_closed,
+        .arg = session,
+    };
+
+    if (!session) {
+        nng_stream_free(stream);
+        return NULL;
+    }
+    if (reel_pipe_new(stream, url, REEL_PIPE_SERVER,
+                      server->config.max_message_bytes + 2 * REEL_WIRE_SLACK, &handler,
+                      &session->pipe) != 0) {
+        free(session);
+        return NULL;
+    }
+    session->server = server;
+    session->opened_us = reel_clock_mono_us();
+    session->cooked_last = &session->cooked_first;
+    session->peer_max_message = server->config.max_message_bytes;
+    atomic_init(&session->refs, 1);
+    pthread_mutex_init(&session->lock, NULL);
+    reel_idmap_init(&session->calls);
+    reel_link_init(&session->link, server->config.max_message_bytes + REEL_WIRE_SLACK,
+                   REEL_LINK_MAX_BYTES);
+    return session;
+}
+
+static void pick_oldest(struct reel_idmap_node *node, void *arg)
+{
+    struct reel_session *session = REEL_CONTAINER_OF(node, struct reel_session, node);
+    struct reel_session **oldest = arg;
+
+    if (!session->greeted && (!*oldest || session->node.id < (*oldest)->node.id))
+        *oldest = session;
+}
+
+// Who is about to greet does so at once: of those that have not, the oldest is the one to go.
+// Called with the server's lock held; the session has a reference.
+static struct reel_session *crowd_out(struct reel_server *server)
+{
+    struct reel_session *oldest = NULL;
+
+    if (server->n_greeting >= REEL_SERVER_MAX_GREETING)
+        reel_idmap_each(&server->sessions, pick_oldest, &oldest);
+    if (oldest)
+        atomic_fetch_add(&oldest->refs, 1);
+    return oldest;
+}
+
+void reel_session_open(struct reel_server *server, const char *url, struct nng_stream *stream)
+{
+    struct reel_session *session = new_session(server, url, stream);
+
+    if (!session)
+        return;
+    pthread_mutex_lock(&server->lock);
+    struct reel_session *oldest = crowd_out(server);
+    server->n_sessions++;
+    session->node.id = ++server->next_session_id;
+    bool taken =
+        !atomic_load(&server->stopping) && reel_idmap_add(&server->sessions, &session->node) == 0;
+    server->n_greeting += taken;
+    pthread_mutex_unlock(&server->lock);
+    if (taken)
+        reel_pipe_start(session->pipe);
+    else
+        reel_session_unref(session);
+    if (oldest) {
+        reel_pipe_close(oldest->pipe);
+        reel_session_unref(oldest);
+    }
+}
+
 static void put_plain(struct reel_session *session, enum reel_frame_kind kind)
 {
     pthread_mutex_lock(&session->lock);
     if (session->multiplexed && !session->closed)
-        put_or_mute(session, &(struct reel_frame){.kind = kind});
+        put_or_close(session, &(struct reel_frame){.kind = kind});
     pthread_mutex_unlock(&session->lock);
 }
 

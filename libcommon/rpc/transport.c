@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <nng/nng.h>
-#include <nng/protocol/reqrep0/rep.h>
-#include <nng/protocol/reqrep0/req.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "libcommon/core/clock.h"
 
@@ -45,25 +46,6 @@ int reel_transport_fault(int nng_error)
         if (table[i].nng == nng_error)
             return -table[i].fault;
     return nng_error & NNG_ESYSERR ? -(nng_error & ~NNG_ESYSERR) : -EIO;
-}
-
-int reel_transport_open(enum reel_transport_role role, size_t max_message_bytes,
-                        uint32_t *ret_socket)
-{
-    nng_socket socket;
-    size_t recv_max = max_message_bytes + 2 * REEL_WIRE_SLACK;
-    int rv =
-        role == REEL_TRANSPORT_CLIENT ? nng_req0_open_raw(&socket) : nng_rep0_open_raw(&socket);
-
-    if (rv != 0)
-        return reel_transport_fault(rv);
-    rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, recv_max);
-    if (rv != 0) {
-        nng_close(socket);
-        return reel_transport_fault(rv);
-    }
-    *ret_socket = socket.id;
-    return 0;
 }
 
 // Shared by the caller and the thread that closes; the last one frees it.
@@ -140,71 +122,23 @@ bool reel_transport_close(uint32_t socket)
     return done;
 }
 
-struct reel_inbound *reel_inbound_new(struct nng_msg *msg)
+bool reel_transport_is_local(const char *url)
 {
-    struct reel_inbound *inbound = malloc(sizeof(*inbound));
+    static const char *const schemes[] = {"ipc://", "unix://", "abstract://", "inproc://"};
 
-    if (!inbound) {
-        nng_msg_free(msg);
-        return NULL;
-    }
-    atomic_init(&inbound->refs, 1);
-    inbound->msg = msg;
-    return inbound;
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(schemes); i++)
+        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return false;
 }
 
-struct reel_inbound *reel_inbound_ref(struct reel_inbound *inbound)
+int reel_transport_stream_url(const char *url, char ret_url[REEL_TRANSPORT_URL_MAX])
 {
-    atomic_fetch_add_explicit(&inbound->refs, 1, memory_order_relaxed);
-    return inbound;
-}
+    static const char inproc[] = "inproc://";
+    bool translate = strncmp(url, inproc, sizeof(inproc) - 1) == 0;
+    int len = translate ? snprintf(ret_url, REEL_TRANSPORT_URL_MAX, "abstract://reelmesh-%ld-%s",
+                                   (long)getpid(), url + sizeof(inproc) - 1)
+                        : snprintf(ret_url, REEL_TRANSPORT_URL_MAX, "%s", url);
 
-void reel_inbound_unref(struct reel_inbound *inbound)
-{
-    if (!inbound || atomic_fetch_sub_explicit(&inbound->refs, 1, memory_order_acq_rel) > 1)
-        return;
-    nng_msg_free(inbound->msg);
-    free(inbound);
-}
-
-static struct nng_msg *new_message(size_t size, const void *header, size_t header_len)
-{
-    nng_msg *msg;
-
-    if (nng_msg_alloc(&msg, size) != 0)
-        return NULL;
-    if (nng_msg_header_append(msg, header, header_len) != 0) {
-        nng_msg_free(msg);
-        return NULL;
-    }
-    return msg;
-}
-
-struct nng_msg *reel_transport_take(struct reel_link *link, const void *header, size_t header_len)
-{
-    size_t size = reel_link_measure(link);
-
-    if (size == 0)
-        return NULL;
-    nng_msg *msg = new_message(size, header, header_len);
-    if (msg)
-        reel_link_take(link, nng_msg_body(msg));
-    return msg;
-}
-
-struct nng_msg *reel_transport_single(const struct reel_frame *frame, const void *header,
-                                      size_t header_len)
-{
-    REEL_AUTO(reel_buf_fini) struct reel_buf buf;
-    uint8_t head[REEL_PACKET_HEAD_MAX];
-
-    reel_buf_init(&buf, SIZE_MAX / 2);
-    reel_buf_add(&buf, head, reel_packet_head(head, 0));
-    reel_frame_write(&buf, frame);
-    if (buf.failed)
-        return NULL;
-    nng_msg *msg = new_message(buf.len, header, header_len);
-    if (msg)
-        memcpy(nng_msg_body(msg), buf.data, buf.len);
-    return msg;
+    return len < REEL_TRANSPORT_URL_MAX ? 0 : -EINVAL;
 }

@@ -1,63 +1,146 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server watches its own listeners from outside, as a client would see them.
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/req.h>
+// The server watches its own listeners from outside, as a client would see them, and ends
+// connections that do not greet.
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include "libcommon/core/clock.h"
 #include "libcommon/obs/log.h"
+#include "libcommon/rpc/connector.h"
 #include "libcommon/rpc/server_internal.h"
 
 enum {
-    INTERVAL_MS = 250,
+    INTERVAL_MS = 500,
     PROBE_MS = 250,
-    // Revived listeners that die at once, by a client that leaves during its handshake with them,
-    // are believed dead this often; then the machine is held for too busy, and probes take longer.
-    QUICK_REVIVALS = 2,
-    SLOWEST = 4, // the patience doubles this often
+    SLOWEST = 4, // the patience with a busy machine doubles this often
+    MAX_ANSWER_BYTES = 4096,
 };
 
-static int configure(nng_socket socket, const char *url, int timeout_ms)
-{
-    int rv = nng_socket_set_ms(socket, NNG_OPT_SENDTIMEO, timeout_ms);
+struct probe {
+    const char *url;
+    struct reel_pipe *pipe;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // monotonic
+    bool alive;             // it has answered, or the verdict is not ours to give
+    bool done;
+    bool closed; // the pipe's last callback has come
+};
 
-    if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO, timeout_ms);
-    if (rv == 0)
-        rv = nng_socket_set_ms(socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
-    if (rv == 0)
-        rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 4096);
-    return rv == 0 ? nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK) : rv;
+static void say(struct probe *probe, bool *what)
+{
+    pthread_mutex_lock(&probe->lock);
+    *what = true;
+    pthread_cond_broadcast(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
 }
 
-static bool exchange(nng_socket socket)
+static void on_open(void *arg)
 {
-    struct reel_frame ping = {.kind = REEL_FRAME_PING, .call_id = 1};
-    nng_msg *msg = reel_transport_single(&ping, NULL, 0);
+    static const uint8_t id[] = {0x80, 0, 0, 1};
+    struct probe *probe = arg;
+    struct reel_buf buf;
+    uint8_t head[REEL_PACKET_HEAD_MAX];
 
-    if (!msg)
-        return false;
-    if (nng_sendmsg(socket, msg, 0) != 0) {
-        nng_msg_free(msg);
-        return false;
+    reel_buf_init(&buf, MAX_ANSWER_BYTES);
+    reel_buf_add(&buf, id, sizeof(id));
+    reel_buf_add(&buf, head, reel_packet_head(head, 0));
+    reel_frame_write(&buf, &(struct reel_frame){.kind = REEL_FRAME_PING, .call_id = 1});
+    uint8_t *room = buf.failed ? NULL : reel_pipe_room(probe->pipe, buf.len);
+    if (room) {
+        memcpy(room, buf.data, buf.len);
+        (void)reel_pipe_send(probe->pipe);
     }
-    if (nng_recvmsg(socket, &msg, 0) != 0)
-        return false;
-    nng_msg_free(msg);
-    return true;
+    reel_buf_fini(&buf);
 }
 
-bool reel_watchdog_probe(const char *url, int timeout_ms, bool *ret_sound)
+static void on_message(void *arg, struct reel_inbound *inbound, struct reel_slice message)
 {
-    nng_socket socket;
+    struct probe *probe = arg;
 
-    *ret_sound = true;
-    if (nng_req0_open(&socket) != 0)
-        return true; // out of descriptors: no verdict on the listener
-    bool alive = configure(socket, url, timeout_ms) == 0 && exchange(socket);
-    *ret_sound = reel_transport_close(socket.id);
-    return alive;
+    (void)inbound;
+    (void)message;
+    say(probe, &probe->alive);
+}
+
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void on_closed(void *arg, const char *reason)
+{
+    struct probe *probe = arg;
+
+    (void)reason;
+    pthread_mutex_lock(&probe->lock);
+    probe->closed = true;
+    probe->done = true;
+    pthread_cond_broadcast(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static void on_dialed(void *arg, struct nng_stream *stream, int fault, const char *reason)
+{
+    struct probe *probe = arg;
+    const struct reel_pipe_handler handler = {
+        .on_open = on_open,
+        .on_message = on_message,
+        .on_pause = on_nothing,
+        .on_sent = on_nothing,
+        .on_closed = on_closed,
+        .arg = probe,
+    };
+
+    (void)reason;
+    // Out of descriptors or memory: no verdict on the listener.
+    bool ours = fault == -EMFILE || fault == -ENFILE || fault == -ENOMEM;
+    if (fault == 0 && reel_pipe_new(stream, probe->url, REEL_PIPE_CLIENT, MAX_ANSWER_BYTES,
+                                    &handler, &probe->pipe) == 0)
+        reel_pipe_start(probe->pipe);
+    else if (fault == 0 || ours)
+        say(probe, &probe->alive);
+    else
+        say(probe, &probe->done);
+}
+
+static void await(struct probe *probe, const bool *either, const bool *other, int64_t until_us)
+{
+    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+
+    pthread_mutex_lock(&probe->lock);
+    while (!*either && !*other && !reel_deadline_passed(until_us))
+        if (until_us == REEL_NO_DEADLINE)
+            pthread_cond_wait(&probe->changed, &probe->lock);
+        else
+            pthread_cond_timedwait(&probe->changed, &probe->lock, &at);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+bool reel_watchdog_probe(const char *url, int timeout_ms)
+{
+    struct probe probe = {.url = url};
+    struct reel_connector *connector;
+    pthread_condattr_t attr;
+
+    if (reel_connector_open(url, on_dialed, &probe, &connector) != 0)
+        return true; // no verdict
+    pthread_mutex_init(&probe.lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&probe.changed, &attr);
+    pthread_condattr_destroy(&attr);
+    reel_connector_dial(connector);
+    await(&probe, &probe.alive, &probe.done, reel_deadline_in_us((int64_t)timeout_ms * 1000));
+    reel_connector_close(connector);
+    if (probe.pipe) {
+        reel_pipe_close(probe.pipe);
+        await(&probe, &probe.closed, &probe.closed, REEL_NO_DEADLINE);
+        reel_pipe_unref(probe.pipe);
+    }
+    pthread_mutex_destroy(&probe.lock);
+    pthread_cond_destroy(&probe.changed);
+    return probe.alive;
 }
 
 // Waits on the server's condition; called with its lock held. False when it stops.
@@ -71,47 +154,36 @@ static bool sleep_ms(struct reel_server *server, int ms)
     return !atomic_load(&server->stopping);
 }
 
-// Revives the listener if it is dead; checked again at once, because whoever waited for it comes
-// and goes in these moments. `patience` is the times that probes are doubled.
-static bool revived(struct reel_server *server, struct reel_listener *listener, unsigned patience)
+// On a busy machine the verdict may be wrong. That costs nothing, since connections live on; but
+// the next one is given more time.
+static void check(struct reel_server *server, struct reel_acceptor *acceptor, unsigned *patience)
 {
-    const char *url = reel_listener_url(listener);
+    const char *url = reel_acceptor_url(acceptor);
 
-    bool sound;
-
-    // On a busy machine the verdict may be wrong, which costs nothing: connections are kept.
-    if (reel_watchdog_probe(url, PROBE_MS << patience, &sound) || !sound ||
-        atomic_load(&server->stopping)) {
-        server->blind = !sound;
-        return false;
+    if (reel_watchdog_probe(url, PROBE_MS << *patience)) {
+        *patience = 0;
+        return;
     }
-    int rc = reel_listener_revive(listener, true);
+    if (atomic_load(&server->stopping))
+        return;
+    int rc = reel_acceptor_revive(acceptor);
     reel_log(REEL_LOG_WARN, "rpc.listener_revived", REEL_FS("url", url),
              REEL_FS("fault", rc == 0 ? NULL : strerror(-rc)));
-    return true;
-}
-
-static void check(struct reel_server *server, struct reel_listener *listener)
-{
-    unsigned patience = 0;
-
-    if (!reel_listener_is_mortal(listener))
-        return;
-    for (unsigned n = 1; revived(server, listener, patience); n++)
-        if (n >= QUICK_REVIVALS && patience < SLOWEST)
-            patience++;
+    if (*patience < SLOWEST)
+        ++*patience;
 }
 
 static void *watch(void *arg)
 {
     struct reel_server *server = arg;
+    unsigned patience = 0;
     bool going = true;
 
     pthread_setname_np(pthread_self(), "rpc-watchdog");
     while (going) {
-        for (size_t i = 0;
-             i < server->config.n_urls && !atomic_load(&server->stopping) && !server->blind; i++)
-            check(server, server->listeners[i]);
+        for (size_t i = 0; i < server->config.n_urls && !atomic_load(&server->stopping); i++)
+            check(server, server->acceptors[i], &patience);
+        reel_session_each(server, reel_session_expire, NULL);
         pthread_mutex_lock(&server->lock);
         going = sleep_ms(server, INTERVAL_MS);
         pthread_mutex_unlock(&server->lock);

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,12 +46,11 @@ static void on_failure(void *arg, const char *reason)
 
 static uint32_t open_client(struct seen *seen)
 {
-    uint32_t id;
+    nng_socket socket;
 
-    assert_int_equal(reel_transport_open(REEL_TRANSPORT_CLIENT, 1000, &id), 0);
-    assert_int_equal(nng_pipe_notify((nng_socket){.id = id}, NNG_PIPE_EV_ADD_POST, on_pipe, seen),
-                     0);
-    return id;
+    assert_int_equal(nng_req0_open_raw(&socket), 0);
+    assert_int_equal(nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, seen), 0);
+    return socket.id;
 }
 
 static void tick_for(struct reel_dialer *dialer, atomic_uint *counter, unsigned value)

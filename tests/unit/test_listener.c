@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +15,6 @@
 #include <cmocka.h>
 
 #include "libcommon/obs/metrics.h"
-#include "libcommon/rpc/dialer.h"
 #include "libcommon/rpc/transport.h"
 #include "tests/integration/rpc/fixture.h"
 
@@ -32,34 +33,25 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 
 static uint32_t open_server(struct counts *counts)
 {
-    uint32_t id;
+    nng_socket socket;
 
-    assert_int_equal(reel_transport_open(REEL_TRANSPORT_SERVER, 1000, &id), 0);
-    assert_int_equal(nng_pipe_notify((nng_socket){.id = id}, NNG_PIPE_EV_ADD_POST, on_pipe, counts),
-                     0);
-    assert_int_equal(nng_pipe_notify((nng_socket){.id = id}, NNG_PIPE_EV_REM_POST, on_pipe, counts),
-                     0);
-    return id;
+    assert_int_equal(nng_pub0_open(&socket), 0);
+    assert_int_equal(nng_pipe_notify(socket, NNG_PIPE_EV_ADD_POST, on_pipe, counts), 0);
+    assert_int_equal(nng_pipe_notify(socket, NNG_PIPE_EV_REM_POST, on_pipe, counts), 0);
+    return socket.id;
 }
 
-static void on_lost(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    (void)event;
-    (void)arg;
-    reel_dialer_retire((uint32_t)nng_pipe_id(pipe));
-}
-
-// A client that does not dial again by itself: NNG 1.5.2 leaks a connection that is made while its
-// socket closes.
 static uint32_t connect_to(const char *url)
 {
-    uint32_t id;
+    nng_socket socket;
 
-    assert_int_equal(reel_transport_open(REEL_TRANSPORT_CLIENT, 1000, &id), 0);
-    assert_int_equal(nng_pipe_notify((nng_socket){.id = id}, NNG_PIPE_EV_REM_POST, on_lost, NULL),
-                     0);
-    assert_int_equal(nng_dial((nng_socket){.id = id}, url, NULL, 0), 0);
-    return id;
+    assert_int_equal(nng_sub0_open(&socket), 0);
+    // It must not dial again by itself when its listener closes: NNG 1.5.2 leaks a connection that
+    // is negotiated while its socket closes.
+    assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, 3600 * 1000), 0);
+    assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, 3600 * 1000), 0);
+    assert_int_equal(nng_dial(socket, url, NULL, 0), 0);
+    return socket.id;
 }
 
 static void port_0_becomes_a_real_one(void **state)
@@ -95,7 +87,7 @@ static void an_address_in_use_is_a_fault(void **state)
     assert_true(reel_transport_close(server));
 }
 
-static void revived(const char *url, bool keep)
+static void revived(const char *url)
 {
     struct counts counts = {0};
     struct reel_listener *listener;
@@ -107,36 +99,31 @@ static void revived(const char *url, bool keep)
     assert_int_equal(reel_listener_open(server, url, &listener), 0);
     uint32_t first = connect_to(reel_listener_url(listener));
     assert_true(fixture_wait(&counts.added, 1, 5000));
-    assert_int_equal(reel_listener_revive(listener, keep), 0);
+    assert_int_equal(reel_listener_revive(listener), 0);
     uint32_t second = connect_to(reel_listener_url(listener));
     assert_true(fixture_wait(&counts.added, 2, 5000));
     assert_int_equal(reel_counter_value(relistens), before + 1);
-    if (keep)
-        assert_int_equal(atomic_load(&counts.removed), 0);
-    else
-        assert_true(fixture_wait(&counts.removed, 1, 5000));
+    assert_true(fixture_wait(&counts.removed, 1, 5000));
     assert_true(reel_transport_close(first));
     assert_true(reel_transport_close(second));
     reel_listener_close(listener);
     assert_true(reel_transport_close(server));
 }
 
-static void a_tcp_listener_comes_back_with_its_connections(void **state)
+static void a_tcp_listener_comes_back(void **state)
 {
     (void)state;
-    revived("tcp://127.0.0.1:0", true);
-    revived("tcp://127.0.0.1:0", false);
+    revived("tcp://127.0.0.1:0");
 }
 
-static void a_unix_listener_comes_back_with_its_connections(void **state)
+static void a_unix_listener_comes_back(void **state)
 {
     char url[160];
 
     (void)state;
     fixture_ipc_url(url, sizeof(url));
-    revived(url, true);
+    revived(url);
     assert_int_not_equal(access(url + strlen("ipc://"), F_OK), 0);
-    revived(url, false);
 }
 
 static void many_revivals_leave_one_that_works(void **state)
@@ -152,7 +139,7 @@ static void many_revivals_leave_one_that_works(void **state)
         if (i == 0)
             assert_int_equal(reel_listener_open(server, url, &listener), 0);
         else
-            assert_int_equal(reel_listener_revive(listener, true), 0);
+            assert_int_equal(reel_listener_revive(listener), 0);
     uint32_t client = connect_to(url);
     assert_true(fixture_wait(&counts.added, 1, 5000));
     assert_true(reel_transport_close(client));
@@ -178,8 +165,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(port_0_becomes_a_real_one),
         cmocka_unit_test(an_address_in_use_is_a_fault),
-        cmocka_unit_test(a_tcp_listener_comes_back_with_its_connections),
-        cmocka_unit_test(a_unix_listener_comes_back_with_its_connections),
+        cmocka_unit_test(a_tcp_listener_comes_back),
+        cmocka_unit_test(a_unix_listener_comes_back),
         cmocka_unit_test(many_revivals_leave_one_that_works),
         cmocka_unit_test(an_inproc_listener_cannot_die),
     };

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -21,77 +24,51 @@ static void errors_become_faults(void **state)
     assert_int_equal(reel_transport_fault(NNG_EINTERNAL), -EIO);
 }
 
-static void sockets_bound_what_they_receive(void **state)
+static void inproc_becomes_an_abstract_socket_of_this_process(void **state)
 {
-    uint32_t id;
-    size_t limit;
+    char url[REEL_TRANSPORT_URL_MAX];
+    char expected[REEL_TRANSPORT_URL_MAX];
+    char name[REEL_TRANSPORT_URL_MAX];
 
     (void)state;
-    assert_int_equal(reel_transport_open(REEL_TRANSPORT_SERVER, 1000000, &id), 0);
-    assert_int_equal(nng_socket_get_size((nng_socket){.id = id}, NNG_OPT_RECVMAXSZ, &limit), 0);
-    assert_true(limit >= 1000000 && limit <= 1000000 + 2 * REEL_WIRE_SLACK);
-    assert_true(reel_transport_close(id));
-    assert_int_equal(reel_transport_open(REEL_TRANSPORT_CLIENT, 1000, &id), 0);
-    assert_true(reel_transport_close(id));
+    assert_int_equal(reel_transport_stream_url("inproc://a", url), 0);
+    snprintf(expected, sizeof(expected), "abstract://reelmesh-%ld-a", (long)getpid());
+    assert_string_equal(url, expected);
+    assert_int_equal(reel_transport_stream_url("tcp://127.0.0.1:1", url), 0);
+    assert_string_equal(url, "tcp://127.0.0.1:1");
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    memcpy(name, "inproc://", 9);
+    assert_int_equal(reel_transport_stream_url(name, url), -EINVAL);
 }
 
-static void a_single_frame_is_a_packet(void **state)
+static void unix_sockets_are_local(void **state)
 {
-    const struct reel_frame pong = {.kind = REEL_FRAME_PONG, .call_id = 9};
-    nng_msg *msg = reel_transport_single(&pong, "head", 4);
-    struct reel_packet packet;
-    struct reel_frame frame;
-
     (void)state;
-    assert_non_null(msg);
-    assert_int_equal(nng_msg_header_len(msg), 4);
-    assert_memory_equal(nng_msg_header(msg), "head", 4);
-    assert_true(reel_packet_open(nng_msg_body(msg), nng_msg_len(msg), &packet));
-    assert_int_equal(packet.version, REEL_WIRE_VERSION);
-    assert_int_equal(reel_packet_next(&packet, &frame), 1);
-    assert_int_equal(frame.kind, REEL_FRAME_PONG);
-    assert_int_equal(frame.call_id, 9);
-    nng_msg_free(msg);
+    assert_true(reel_transport_is_local("ipc:///tmp/x"));
+    assert_true(reel_transport_is_local("inproc://x"));
+    assert_true(reel_transport_is_local("abstract://x"));
+    assert_false(reel_transport_is_local("tcp://127.0.0.1:1"));
+    assert_false(reel_transport_is_local("tls+tcp://127.0.0.1:1"));
 }
 
-static void what_waits_in_a_link_becomes_a_message(void **state)
+static void a_socket_closes(void **state)
 {
-    struct reel_link link;
+    nng_socket socket;
 
     (void)state;
-    reel_link_init(&link, 1 << 20, 1 << 20);
-    assert_null(reel_transport_take(&link, "head", 4));
-    assert_int_equal(reel_link_put(&link, &(struct reel_frame){.kind = REEL_FRAME_PING}, false),
-                     REEL_OK);
-    nng_msg *msg = reel_transport_take(&link, "head", 4);
-    assert_non_null(msg);
-    nng_msg_free(msg);
-    assert_int_equal(link.sent, 1);
-    reel_link_fini(&link);
-}
-
-static void an_inbound_message_lives_until_its_last_reader(void **state)
-{
-    nng_msg *msg;
-
-    (void)state;
-    assert_int_equal(nng_msg_alloc(&msg, 4), 0);
-    struct reel_inbound *inbound = reel_inbound_new(msg);
-    assert_ptr_equal(reel_inbound_ref(inbound), inbound);
-    reel_inbound_unref(inbound);
-    memcpy(nng_msg_body(inbound->msg), "read", 4);
-    reel_inbound_unref(inbound);
-    reel_inbound_unref(NULL);
+    assert_int_equal(nng_req0_open(&socket), 0);
+    assert_true(reel_transport_close(socket.id));
+    assert_int_equal(nng_close(socket), NNG_ECLOSED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_become_faults),
-        cmocka_unit_test(sockets_bound_what_they_receive),
-        cmocka_unit_test(a_single_frame_is_a_packet),
-        cmocka_unit_test(what_waits_in_a_link_becomes_a_message),
-        cmocka_unit_test(an_inbound_message_lives_until_its_last_reader),
+        cmocka_unit_test(inproc_becomes_an_abstract_socket_of_this_process),
+        cmocka_unit_test(unix_sockets_are_local),
+        cmocka_unit_test(a_socket_closes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

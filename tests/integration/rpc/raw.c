@@ -94,15 +94,22 @@ bool raw_receive(struct raw *raw, int ms, struct raw_packet *packet)
         raw->pipe = nng_msg_get_pipe(packet->msg).id;
     require(reel_packet_open(nng_msg_body(packet->msg), nng_msg_len(packet->msg), &packet->packet),
             "packet");
-    struct reel_packet walk = packet->packet;
-    packet->has_frame = reel_packet_next(&walk, &packet->frame) == 1;
+    packet->rest = packet->packet;
+    packet->has_frame = reel_packet_next(&packet->rest, &packet->frame) == 1;
     return true;
 }
 
 bool raw_await(struct raw *raw, uint32_t kind, struct raw_packet *packet)
 {
-    while (raw_receive(raw, 3000, packet))
-        if (packet->has_frame && packet->frame.kind == kind)
+    // What one packet holds, another time may come in two.
+    while (packet->msg && reel_packet_next(&packet->rest, &packet->frame) == 1)
+        if (packet->frame.kind == kind)
             return true;
+    while (raw_receive(raw, 3000, packet))
+        while (packet->has_frame) {
+            if (packet->frame.kind == kind)
+                return true;
+            packet->has_frame = reel_packet_next(&packet->rest, &packet->frame) == 1;
+        }
     return false;
 }

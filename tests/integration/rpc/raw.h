@@ -19,7 +19,8 @@ struct raw {
 struct raw_packet {
     struct nng_msg *msg;
     struct reel_packet packet;
-    struct reel_frame frame; // the first
+    struct reel_packet rest; // the frames that raw_await has not looked at
+    struct reel_frame frame; // the first, or the one that was awaited
     bool has_frame;
 };
 
@@ -42,5 +43,5 @@ void raw_send_bytes(struct raw *raw, const void *bytes, size_t len);
 // Receives the next packet; false after `ms` of silence. Start with a zeroed *packet.
 bool raw_receive(struct raw *raw, int ms, struct raw_packet *packet);
 
-// Receives packets until one's first frame is of the kind.
+// Reads frames, in this packet and those to come, until one is of the kind.
 bool raw_await(struct raw *raw, uint32_t kind, struct raw_packet *packet);

@@ -209,6 +209,8 @@ static void a_cancel_that_is_early_or_late_is_harmless(void **state)
         if (i % 2)
             (void)fixture_wait(&outcome.done, 1, 2);
         reel_client_call_cancel(call);
+        // The answer may have been faster, and its callback is just running.
+        assert_true(fixture_wait(&outcome.done, 1, 5000));
         assert_int_equal(atomic_load(&outcome.done), 1);
         assert_true(outcome.code == REEL_CANCELLED || outcome.code == REEL_OK);
         reel_client_call_unref(call);

@@ -105,6 +105,9 @@ static void the_peers_limit_is_kept(void **state)
     assert_true(raw_await(&context->raw, REEL_FRAME_REQUEST, &context->packet));
     assert_int_equal(context->packet.frame.payload.len, 100);
     assert_true(context->packet.frame.timeout_us > 0);
+    uint64_t id = context->packet.frame.call_id;
+    send_frame(context, &(struct reel_frame){.kind = REEL_FRAME_RESPONSE, .call_id = id});
+    assert_true(fixture_wait(&small.done, 1, 3000));
 }
 
 static void a_refusal_is_told_to_every_call(void **state)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listener against clients that vanish at every moment. On NNG 1.5.2 each of these kills an
-// unwatched listener for good within a few tries.
+// The listener against clients that vanish at every moment: each of these ends a listener of NNG
+// 1.5.2's sockets for good within a few tries.
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,7 +25,13 @@
 #include "libcommon/rpc/bus.h"
 #include "tests/integration/rpc/fixture.h"
 
-enum { KILLS = 300, BURSTS = 10, BURST = 10, FRESH_CALL_US = 2000 * 1000 };
+enum {
+    KILLS = 300,
+    BURSTS = 10,
+    BURST = 10,
+    FRESH_CALL_US = 2000 * 1000,
+    REVIVED_US = 20000 * 1000
+};
 
 extern char **environ;
 
@@ -99,9 +106,9 @@ static void connect_and_reset(const char *url)
     close(fd);
 }
 
-static void assert_fresh_call(const char *url)
+static void assert_fresh_call_within(const char *url, int64_t us)
 {
-    struct reel_call_options options = {.deadline_us = reel_deadline_in_us(FRESH_CALL_US),
+    struct reel_call_options options = {.deadline_us = reel_deadline_in_us(us),
                                         .wait_for_ready = true};
     struct reel_channel *channel = fixture_open(url, "gateway", FIXTURE_KEY);
     Echo__EchoRequest request = ECHO__ECHO_REQUEST__INIT;
@@ -116,6 +123,11 @@ static void assert_fresh_call(const char *url)
     assert_int_equal(rc, REEL_OK);
     reel_arena_fini(&arena);
     reel_channel_close(channel);
+}
+
+static void assert_fresh_call(const char *url)
+{
+    assert_fresh_call_within(url, FRESH_CALL_US);
 }
 
 // A client that was there before keeps its connection, whatever happens to the listener.
@@ -197,6 +209,84 @@ static void ipc_listener_survives(void **state)
     print_message("listeners put up again so far: %lu\n", (unsigned long)relistens());
 }
 
+// The descriptor of this process that listens at the path.
+static int find_listener(const char *path)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_un address = {0};
+        socklen_t len = sizeof(address);
+        int listening = 0;
+        socklen_t listening_len = sizeof(listening);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_len) == 0 &&
+            listening && getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+            address.sun_family == AF_UNIX && strcmp(address.sun_path, path) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+static void a_listener_that_is_shut_down_is_put_up_again(void **state)
+{
+    struct fixture fixture;
+    struct witness witness;
+    char url[100];
+
+    (void)state;
+    fixture_ipc_url(url, sizeof(url));
+    fixture_start(&fixture, NULL, url);
+    witness_open(&witness, &fixture);
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = relistens();
+        int fd = find_listener(url + strlen("ipc://"));
+
+        assert_true(fd >= 0);
+        assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
+        assert_fresh_call_within(url, REVIVED_US);
+        assert_true(relistens() > before);
+        witness_check(&witness);
+    }
+    witness_close(&witness);
+    fixture_stop(&fixture);
+}
+
+static bool has_ended(int fd, int ms)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    char greeting[16];
+
+    while (poll(&ready, 1, ms) == 1)
+        if (recv(fd, greeting, sizeof(greeting), MSG_DONTWAIT) <= 0)
+            return true;
+    return false;
+}
+
+static void who_does_not_greet_makes_room(void **state)
+{
+    struct fixture fixture;
+    int fds[400];
+    char url[100];
+
+    (void)state;
+    fixture_ipc_url(url, sizeof(url));
+    fixture_start(&fixture, NULL, url);
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(fds); i++) {
+        // The queue of the listener may be full for a moment.
+        for (int tries = 0; (fds[i] = connect_to(url)) < 0 && tries < 1000; tries++)
+            pause_us(1000);
+        assert_true(fds[i] >= 0);
+    }
+    for (int i = 0; i < 100; i++)
+        assert_true(has_ended(fds[i], 5000));
+    assert_fresh_call(url);
+    // The last one has its five seconds.
+    assert_false(has_ended(fds[REEL_ARRAY_SIZE(fds) - 1], 500));
+    assert_true(has_ended(fds[REEL_ARRAY_SIZE(fds) - 1], 15000));
+    for (size_t i = 0; i < REEL_ARRAY_SIZE(fds); i++)
+        close(fds[i]);
+    fixture_stop(&fixture);
+}
+
 static void on_message(void *arg, const char *topic, const uint8_t *payload, size_t payload_len)
 {
     (void)topic;
@@ -233,6 +323,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tcp_listener_survives),
         cmocka_unit_test(ipc_listener_survives),
+        cmocka_unit_test(a_listener_that_is_shut_down_is_put_up_again),
+        cmocka_unit_test(who_does_not_greet_makes_room),
         cmocka_unit_test(publisher_survives),
     };
 
