@@ -195,7 +195,7 @@ static void set_cookie(struct request *req, const ProtobufCMessage *message)
                   req->is_secure || req->gw->config.secure_cookies ? "; Secure" : "");
 }
 
-enum step transcode_response(struct request *req, const ProtobufCMessage *message)
+static enum step answer(struct request *req, const ProtobufCMessage *message)
 {
     const struct reel_route *route = req->endpoint->route;
     reel_buf_reset(&req->out);
@@ -216,7 +216,7 @@ enum step transcode_payload(struct request *req, const uint8_t *payload, size_t 
                                                           reel_arena_pb(&req->arena), len, payload);
     if (!message)
         return problem_answer(req, 500, "The service's answer cannot be read.");
-    return transcode_response(req, message);
+    return answer(req, message);
 }
 
 // What the client calls itself, as far as metadata can carry it, or NULL.

@@ -13,10 +13,6 @@ enum { CALL_METADATA_MAX = 6 };
 // that says what does not fit.
 enum step transcode_request(struct request *req, ProtobufCMessage **ret_message);
 
-// The answer of a successful call: its message as JSON, with the route's status, Location and
-// cookie.
-enum step transcode_response(struct request *req, const ProtobufCMessage *message);
-
 // Unpacks an answer into the request's arena and transcodes it.
 enum step transcode_payload(struct request *req, const uint8_t *payload, size_t len);
 

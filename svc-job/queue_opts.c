@@ -83,7 +83,8 @@ static void read_backoff(const json_t *value, struct queue_job *ret_job)
     };
 }
 
-void queue_opts_read(const char *json, struct queue_job *ret_job)
+// Reads attempts and backoff out of a job's options; what is missing or malformed stays as it is.
+static void read_opts(const char *json, struct queue_job *ret_job)
 {
     json_t *root = json_loads(json, 0, NULL);
     const json_t *attempts = json_object_get(root, "attempts");
@@ -115,7 +116,7 @@ static void read_field(const char *name, const struct reel_redis_reply *value,
         ret_job->data = value->str;
         ret_job->data_len = value->len;
     } else if (strcmp(name, "opts") == 0) {
-        queue_opts_read(value->str, ret_job);
+        read_opts(value->str, ret_job);
     } else if (strcmp(name, "atm") == 0) {
         ret_job->attempts_made = small_number(value->str);
         ret_job->was_tried |= ret_job->attempts_made > 0;

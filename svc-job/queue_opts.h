@@ -11,9 +11,6 @@
 const char *queue_opts_write(struct reel_arena *arena, const struct queue_entry *entry,
                              const char *keep_completed, const char *keep_failed);
 
-// Reads attempts and backoff out of a job's options; what is missing or malformed stays as it is.
-void queue_opts_read(const char *json, struct queue_job *ret_job);
-
 // Reads a claim as lua/lib.lua returns it. -EPROTO when it has another shape. Strings are borrowed
 // from the reply.
 int queue_claim_read(const struct reel_redis_reply *reply,

@@ -409,14 +409,3 @@ void supervisor_check(struct supervisor *s)
 {
     permits_give(&s->ticks);
 }
-
-unsigned supervisor_count_running(struct supervisor *s)
-{
-    unsigned n = 0;
-
-    pthread_mutex_lock(&s->lock);
-    for (unsigned i = 0; i < s->n_slots; i++)
-        n += s->slots[i].is_idle ? 0 : 1;
-    pthread_mutex_unlock(&s->lock);
-    return n;
-}

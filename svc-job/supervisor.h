@@ -25,6 +25,3 @@ void supervisor_stop(struct supervisor *supervisor);
 
 // Has the keeper look at the record now: a job was cancelled. Any thread.
 void supervisor_check(struct supervisor *supervisor);
-
-// How many slots run a job.
-unsigned supervisor_count_running(struct supervisor *supervisor);

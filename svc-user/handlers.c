@@ -68,8 +68,9 @@ void handlers_settle_guess(const struct store *db, const struct throttle_key *ke
         reel_log(REEL_LOG_WARN, "throttle.not_settled", REEL_FI("code", rc));
 }
 
-int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,
-                   const char *session_id, const char *refresh_token, User__TokenResponse *res)
+// Fills the answer to a login or a refresh: a new access token for the session, and what is given.
+static int grant(struct user_svc *svc, struct reel_call *call, User__User *user,
+                 const char *session_id, const char *refresh_token, User__TokenResponse *res)
 {
     struct reel_arena *arena = reel_call_arena(call);
     int64_t now_s = reel_clock_wall_us() / 1000000;
@@ -168,7 +169,7 @@ static int handle_login(struct user_svc *svc, struct reel_call *call, const User
         return handlers_fail(call, rc);
 
     rehash(svc, &db, &account, req->password);
-    return handlers_grant(svc, call, account.user, session_id, token, res);
+    return grant(svc, call, account.user, session_id, token, res);
 }
 
 static int handle_logout(struct user_svc *svc, struct reel_call *call,
@@ -226,7 +227,7 @@ static int handle_refresh(struct user_svc *svc, struct reel_call *call,
         return end_replayed(&db, call, &old);
     if (rc != REEL_OK)
         return handlers_fail(call, rc);
-    return handlers_grant(svc, call, user, session_id, token, res);
+    return grant(svc, call, user, session_id, token, res);
 }
 
 static int handle_validate(struct user_svc *svc, struct reel_call *call,

@@ -27,11 +27,6 @@ int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms);
 // failures, for any other code the attempt does not count.
 void handlers_settle_guess(const struct store *db, const struct throttle_key *key, int code);
 
-// Fills the answer to a login or a refresh: a new access token for the session, and what is given.
-int handlers_grant(struct user_svc *svc, struct reel_call *call, User__User *user,
-                   const char *session_id, const char *refresh_token,
-                   User__TokenResponse *res) REEL_MUST_CHECK;
-
 // UserService.Register.
 int handle_register(struct user_svc *svc, struct reel_call *call, const User__RegisterRequest *req,
                     User__RegisterResponse *res);

@@ -57,7 +57,7 @@ int reel_redis_link_command(struct redisContext *link, int64_t deadline_us,
 // The outcome an error reply stands for.
 int reel_redis_outcome_of(const char *error);
 
-// A command runner: the pool or a connection of one's own.
+// A command runner.
 typedef int (*reel_redis_run_fn)(void *who, int64_t deadline_us, struct reel_arena *arena,
                                  size_t n_args, const struct reel_redis_arg *args,
                                  struct reel_redis_reply *ret_reply);

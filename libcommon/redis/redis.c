@@ -198,19 +198,3 @@ int reel_redis_conn_command(struct reel_redis_conn *conn, int64_t deadline_us,
         reel_redis_link_close(REEL_STEAL(&conn->link));
     return rc;
 }
-
-static int run_on_conn(void *who, int64_t deadline_us, struct reel_arena *arena, size_t n_args,
-                       const struct reel_redis_arg *args, struct reel_redis_reply *ret_reply)
-{
-    return reel_redis_conn_command(who, deadline_us, arena, n_args, args, ret_reply);
-}
-
-int reel_redis_conn_eval(struct reel_redis_conn *conn, int64_t deadline_us,
-                         struct reel_arena *arena, struct reel_redis_script *script, size_t n_keys,
-                         const struct reel_redis_arg *keys, size_t n_args,
-                         const struct reel_redis_arg *args, struct reel_redis_reply *ret_reply)
-{
-    const struct reel_redis_eval_call eval = {script, n_keys, keys, n_args, args};
-
-    return reel_redis_run_script(run_on_conn, conn, deadline_us, arena, &eval, ret_reply);
-}

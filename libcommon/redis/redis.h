@@ -101,10 +101,3 @@ int reel_redis_conn_command(struct reel_redis_conn *conn, int64_t deadline_us,
                             struct reel_arena *arena, size_t n_args,
                             const struct reel_redis_arg *args,
                             struct reel_redis_reply *ret_reply) REEL_MUST_CHECK;
-
-// As reel_redis_eval, on this connection.
-int reel_redis_conn_eval(struct reel_redis_conn *conn, int64_t deadline_us,
-                         struct reel_arena *arena, struct reel_redis_script *script, size_t n_keys,
-                         const struct reel_redis_arg *keys, size_t n_args,
-                         const struct reel_redis_arg *args,
-                         struct reel_redis_reply *ret_reply) REEL_MUST_CHECK;

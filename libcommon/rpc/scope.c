@@ -23,7 +23,7 @@ struct reel_scope *reel_scope_new(void)
     return scope;
 }
 
-struct reel_scope *reel_scope_ref(struct reel_scope *scope)
+static struct reel_scope *take_ref(struct reel_scope *scope)
 {
     atomic_fetch_add(&scope->refs, 1);
     return scope;
@@ -50,7 +50,7 @@ bool reel_scope_join(struct reel_scope *scope, struct reel_scope_child *child)
     pthread_mutex_lock(&scope->lock);
     bool joined = !scope->cancelled;
     if (joined) {
-        child->scope = reel_scope_ref(scope);
+        child->scope = take_ref(scope);
         child->next = scope->children;
         child->back = &scope->children;
         if (child->next)

@@ -22,9 +22,6 @@ struct reel_scope_child {
 // A scope with one reference, or NULL when memory is out.
 struct reel_scope *reel_scope_new(void);
 
-// Takes another reference.
-struct reel_scope *reel_scope_ref(struct reel_scope *scope);
-
 // Drops a reference. NULL is fine.
 void reel_scope_unref(struct reel_scope *scope);
 

@@ -264,10 +264,6 @@ void reel_health_mount(struct reel_server *server);
 
 // watchdog.c
 
-// Whether a server listens and answers at `url`: dials it anew and pings it, for at most
-// `timeout_ms`. Must not be called from a callback.
-bool reel_watchdog_probe(const char *url, int timeout_ms);
-
 // Starts the thread that probes the server's listeners and heals them.
 int reel_watchdog_start(struct reel_server *server);
 

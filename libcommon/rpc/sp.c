@@ -11,7 +11,7 @@ enum {
     MIN_ROOM_BYTES = 4096,
 };
 
-struct reel_inbound *reel_inbound_new(size_t cap)
+static struct reel_inbound *new_inbound(size_t cap)
 {
     struct reel_inbound *inbound = malloc(sizeof(*inbound) + cap);
 
@@ -88,7 +88,7 @@ static bool move(struct reel_splitter *splitter, size_t cap)
     if (old && old->cap == cap && is_ours(old)) {
         memmove(old->data, old->data + splitter->start, have);
     } else {
-        struct reel_inbound *fresh = reel_inbound_new(cap);
+        struct reel_inbound *fresh = new_inbound(cap);
 
         if (!fresh)
             return false;

@@ -33,9 +33,6 @@ struct reel_inbound {
     uint8_t data[];
 };
 
-// `cap` bytes with one reference, or NULL when memory is out.
-struct reel_inbound *reel_inbound_new(size_t cap);
-
 // Takes another reference.
 struct reel_inbound *reel_inbound_ref(struct reel_inbound *inbound);
 

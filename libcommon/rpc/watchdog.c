@@ -117,7 +117,7 @@ static void await(struct probe *probe, const bool *either, const bool *other, in
     pthread_mutex_unlock(&probe->lock);
 }
 
-bool reel_watchdog_probe(const char *url, int timeout_ms)
+static bool probe_url(const char *url, int timeout_ms)
 {
     struct probe probe = {.url = url};
     struct reel_connector *connector;
@@ -160,7 +160,7 @@ static void check(struct reel_server *server, struct reel_acceptor *acceptor, un
 {
     const char *url = reel_acceptor_url(acceptor);
 
-    if (reel_watchdog_probe(url, PROBE_MS << *patience)) {
+    if (probe_url(url, PROBE_MS << *patience)) {
         *patience = 0;
         return;
     }

@@ -125,7 +125,7 @@ static void reach_from(struct reach *reach, const struct schema_message *message
     }
     if (schema_set_has(reach->set, message))
         return;
-    schema_set_add(reach->set, message);
+    reach->set->items[reach->set->n_items++] = message;
     reach->path[reach->depth++] = message;
     for (size_t i = 0; i < message->n_fields; i++) {
         const field_descriptor *field = message->fields[i];
@@ -156,9 +156,4 @@ bool schema_set_has(const struct schema_set *set, const struct schema_message *m
         if (set->items[i] == message)
             return true;
     return false;
-}
-
-void schema_set_add(struct schema_set *set, const struct schema_message *message)
-{
-    set->items[set->n_items++] = message;
 }

@@ -44,6 +44,3 @@ void schema_set_init(struct schema_set *set, const struct schema *schema, struct
 
 // Whether `message` is in the set.
 bool schema_set_has(const struct schema_set *set, const struct schema_message *message);
-
-// Adds `message`, which must not be in the set.
-void schema_set_add(struct schema_set *set, const struct schema_message *message);
