@@ -43,12 +43,16 @@ function(reel_tests label)
     endforeach()
 endfunction()
 
-# reel_fuzzers(DEPS...): every fuzz_*.c of the current folder; built in the fuzz preset.
+# reel_fuzzers(DEPS...): every fuzz_*.c of the current folder. Programs in the fuzz preset; elsewhere
+# compiled, so that a change that breaks one shows in the first build.
 function(reel_fuzzers)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz_*.c)
     if(NOT REEL_FUZZ)
+        add_library(fuzz_sources OBJECT ${sources})
+        target_compile_options(fuzz_sources PRIVATE ${REEL_WARNINGS})
+        target_link_libraries(fuzz_sources PRIVATE ${ARGN})
         return()
     endif()
-    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz_*.c)
     foreach(source ${sources})
         get_filename_component(name ${source} NAME_WE)
         reel_program(${name} ${source} LIBS ${ARGN})

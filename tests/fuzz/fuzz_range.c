@@ -22,7 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (range_resolve(text, whole, &range) == RANGE_PART &&
         (range.first < 0 || range.length <= 0 || range.first + range.length > whole))
         abort();
-    etag_list_matches(text, "abc");
+    conditions_check(&(struct conditions){.if_match = text, .if_none_match = text}, "abc", 1);
+    conditions_check(&(struct conditions){.if_unmodified_since = text, .if_modified_since = text},
+                     "abc", 1);
     if_range_holds(text, "abc", 1);
     http_date_parse(text, &seconds);
     return 0;

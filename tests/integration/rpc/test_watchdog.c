@@ -265,12 +265,14 @@ static void who_does_not_greet_makes_room(void **state)
 {
     struct fixture fixture;
     int fds[400];
+    int64_t last_us = 0;
     char url[100];
 
     (void)state;
     fixture_ipc_url(url, sizeof(url));
     fixture_start(&fixture, NULL, url);
     for (size_t i = 0; i < REEL_ARRAY_SIZE(fds); i++) {
+        last_us = reel_clock_mono_us();
         // The queue of the listener may be full for a moment.
         for (int tries = 0; (fds[i] = connect_to(url)) < 0 && tries < 1000; tries++)
             pause_us(1000);
@@ -280,8 +282,8 @@ static void who_does_not_greet_makes_room(void **state)
         assert_true(has_ended(fds[i], 5000));
     assert_fresh_call(url);
     // The last one has its five seconds.
-    assert_false(has_ended(fds[REEL_ARRAY_SIZE(fds) - 1], 500));
     assert_true(has_ended(fds[REEL_ARRAY_SIZE(fds) - 1], 15000));
+    assert_true(reel_clock_mono_us() - last_us >= 5000000);
     for (size_t i = 0; i < REEL_ARRAY_SIZE(fds); i++)
         close(fds[i]);
     fixture_stop(&fixture);
