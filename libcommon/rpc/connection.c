@@ -9,7 +9,6 @@
 #include "libcommon/rpc/channel_internal.h"
 
 enum {
-    SOFT_BYTES = 1 << 20,
     SHORT_PATIENCE_US = 300 * 1000,
     LONG_PATIENCE_US = 3000 * 1000,
     SHORT_ATTEMPTS = 5,
@@ -33,10 +32,16 @@ static bool send_packet(struct reel_channel *channel)
     return true;
 }
 
+// More may come soon that can leave with what waits.
+static bool is_gathering(const struct reel_channel *channel)
+{
+    return channel->corked && reel_link_waiting(&channel->link) < (size_t)REEL_LINK_PART_BYTES;
+}
+
 // Lets what waits leave. Called with the lock held.
 static void flush(struct reel_channel *channel)
 {
-    while (channel->connected && !channel->sending && !channel->corked && !channel->closing &&
+    while (channel->connected && !channel->sending && !is_gathering(channel) && !channel->closing &&
            send_packet(channel))
         channel->sending = reel_pipe_send(channel->pipe);
 }
@@ -91,7 +96,8 @@ static bool is_stream(const struct reel_client_call *call, const void *arg)
 static void collect_writable(struct reel_channel *channel, struct batch *batch)
 {
     *batch = (struct batch){0};
-    if (channel->n_link_waiters > 0 && reel_link_waiting(&channel->link) < (size_t)SOFT_BYTES) {
+    if (channel->n_link_waiters > 0 &&
+        reel_link_waiting(&channel->link) < (size_t)REEL_LINK_SOFT_BYTES) {
         channel->n_link_waiters = 0;
         collect(channel, batch, is_stream, NULL);
     }

@@ -161,7 +161,8 @@ static void end_call(struct reel_call *call)
         reel_scope_cancel(scope);
     pthread_mutex_lock(&server->lock);
     server->n_calls--;
-    if (server->n_calls == 0)
+    // Only who drains waits for it: with few calls in flight this comes often.
+    if (server->n_calls == 0 && atomic_load(&server->draining))
         pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
     reel_call_unref(call);

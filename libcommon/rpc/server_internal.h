@@ -26,8 +26,7 @@ enum {
     REEL_SERVER_MAX_SERVICES = 16,
     REEL_SERVER_MAX_GATHERED = 8, // methods
     REEL_SERVER_KEEP_CALLS = 64,
-    // Streams stop adding to a link on which this much waits.
-    REEL_LINK_SOFT_BYTES = 1 << 20,
+    // What may wait for a client: beyond it calls fail.
     REEL_LINK_MAX_BYTES = 16 << 20,
     // Connections that have not greeted yet: so many, for so long.
     REEL_SERVER_MAX_GREETING = 256,
@@ -114,7 +113,7 @@ struct reel_session {
     bool multiplexed;
     bool sending;
     bool muted;       // sends nothing any more and hears nothing
-    bool corked;      // packets are being read: what they lead to leaves together
+    bool corked;      // packets are being read: what they lead to leaves in parts
     unsigned n_holds; // who makes several answers, which leave together
     bool closed;
 };

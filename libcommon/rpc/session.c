@@ -67,10 +67,17 @@ static bool send_packet(struct reel_session *session)
     return true;
 }
 
+// More may come soon that can leave with what waits.
+static bool is_gathering(const struct reel_session *session)
+{
+    return (session->corked || session->n_holds > 0) &&
+           reel_link_waiting(&session->link) < (size_t)REEL_LINK_PART_BYTES;
+}
+
 // Lets what waits leave, unless something is on its way. Called with the lock held.
 static void flush(struct reel_session *session)
 {
-    while (!session->sending && !session->corked && session->n_holds == 0 && !session->closed &&
+    while (!session->sending && !is_gathering(session) && !session->closed &&
            (session->cooked_first ? send_cooked(session) : send_packet(session)))
         session->sending = reel_pipe_send(session->pipe);
 }

@@ -7,7 +7,7 @@
 #include "libcommon/core/clock.h"
 #include "libcommon/rpc/channel_internal.h"
 
-enum { SOFT_BYTES = 1 << 20, STATUS_ARENA_BYTES = 256 * 1024 };
+enum { STATUS_ARENA_BYTES = 256 * 1024 };
 
 struct reel_stream {
     struct reel_client_call call;
@@ -194,7 +194,7 @@ static int try_send(struct reel_stream *stream, struct reel_slice payload)
         return -EAGAIN;
     if (payload.len > channel->peer_max_message)
         return REEL_RESOURCE_EXHAUSTED;
-    if (reel_link_waiting(&channel->link) >= (size_t)SOFT_BYTES) {
+    if (reel_link_waiting(&channel->link) >= (size_t)REEL_LINK_SOFT_BYTES) {
         channel->n_link_waiters++;
         return -EAGAIN;
     }
