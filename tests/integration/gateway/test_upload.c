@@ -234,12 +234,21 @@ static bool one_more_cancelled(void *arg)
     return atomic_load(&fx.services.uploads_cancelled) > *(int *)arg;
 }
 
+static bool is_being_uploaded(void *arg)
+{
+    (void)arg;
+    return atomic_load(&fx.services.uploaded_bytes) > 0;
+}
+
 static void a_client_that_leaves_cancels_the_upload(void **state)
 {
     (void)state;
     int before = atomic_load(&fx.services.uploads_cancelled);
+    atomic_store(&fx.services.uploaded_bytes, 0);
     int fd = begin("filename: a\r\nContent-Length: 5000000\r\n");
     http_send(fd, (const char *)file, 1000000);
+    // A call that is cancelled before a thread has taken it never begins.
+    fixture_wait(is_being_uploaded, NULL);
     close(fd);
     fixture_wait(one_more_cancelled, &before);
 }
