@@ -95,8 +95,11 @@ run_node() {
     shift
     while read -r package; do
         package=$(dirname "$package")
-        [ -d "$package/node_modules" ] || npm ci --prefix "$package" --silent --no-audit --no-fund ||
+        [ -d "$package/node_modules" ] || npm ci --prefix "$package" --loglevel error --no-audit \
+            --no-fund >"$TMPDIR/npm.log" 2>&1 || {
+            tail -n 15 "$TMPDIR/npm.log"
             note "FAILED $stage npm ci in $package"
+        }
     done < <(find "$(dirname "$1")" -name package-lock.json -not -path '*/node_modules/*')
     REEL_BUILD=$build TEST_STAGE=$stage TEST_LOGS=$PWD/$logs/$stage timeout 1800 \
         node --test --test-concurrency=1 --test-reporter=./scripts/lib/node-lines.mjs \
