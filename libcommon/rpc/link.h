@@ -2,9 +2,9 @@
 // One direction-pair of a connection: frames that wait to be sent, and the acknowledgement window.
 //
 // While a packet is on its way further frames gather here and leave together. At most
-// REEL_WIRE_WINDOW packets are unacknowledged, because a raw REP socket drops in silence what is
-// beyond its queue of 64. Packets without frames (bare acknowledgements) do not count. No I/O and
-// no lock: the owner has both.
+// REEL_WIRE_WINDOW packets are unacknowledged: that bounds what is on its way to a slow reader, and
+// tells a drain what has arrived. Packets without frames (bare acknowledgements) do not count. No
+// I/O and no lock: the owner has both.
 #pragma once
 
 #include <stdbool.h>

@@ -72,7 +72,7 @@ struct reel_service {
 struct reel_route {
     const char *verb; // "GET"
     const char *path; // "/api/videos/{video_id}"
-    const char *body; // "*", a field's name, or NULL
+    const char *body; // "*" or NULL
     const struct reel_service *service;
     const struct reel_method *method;
     enum reel_http_mode mode;

@@ -26,7 +26,7 @@ enum {
     REEL_SERVER_MAX_SERVICES = 16,
     REEL_SERVER_MAX_GATHERED = 8, // methods
     REEL_SERVER_KEEP_CALLS = 64,
-    // What may wait for a client: beyond it calls fail.
+    // What may wait for a client; answers may go to twice of it, then the connection ends.
     REEL_LINK_MAX_BYTES = 16 << 20,
     // Connections that have not greeted yet: so many, for so long.
     REEL_SERVER_MAX_GREETING = 256,

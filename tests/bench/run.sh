@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every comparison in one run, each beside its peer on this machine; results as JSON in build/bench.
+# Every comparison in one run, each beside its peer on this machine; those of RPC and HTTP also as JSON in build/bench.
 # Usage: tests/bench/run.sh   (BENCH_ROUNDS sets the rounds of each, default 7)
 set -euo pipefail
 cd "$(dirname "$0")/../.."

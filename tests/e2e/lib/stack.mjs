@@ -92,7 +92,7 @@ class Stack {
     this.url = `http://127.0.0.1:${ports.gateway}`;
     this.storage = path.join(this.dir, 'storage');
     const keys = {};
-    for (const name of ['GATEWAY', 'USER', 'VIDEO', 'JOB', 'TOOL']) keys[`REEL_KEY_${name}`] = randomBytes(24).toString('hex');
+    for (const name of ['GATEWAY', 'USER', 'VIDEO', 'TOOL']) keys[`REEL_KEY_${name}`] = randomBytes(24).toString('hex');
     this.keys = keys;
     this.env = {
       REEL_LOG_LEVEL: 'info',
@@ -109,8 +109,9 @@ class Stack {
     for (const name of SERVICES) Object.assign(this.serviceEnv[name], extra.all, extra[name]);
   }
 
+  // A second process of a service is called job2, say, with settings of its own in serviceEnv.
   program(name) {
-    return path.join(this.build, 'bin', `reel-${name}`);
+    return path.join(this.build, 'bin', `reel-${name.replace(/\d+$/, '')}`);
   }
 
   // Only what a process needs: a REEL_ variable it does not know is an error by design.

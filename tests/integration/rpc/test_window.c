@@ -237,8 +237,16 @@ static void a_wrong_acknowledgement_opens_nothing(void **state)
     fixture_stop(&fixture);
 }
 
+static void on_end(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    (void)pipe;
+    (void)event;
+    atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
 static void a_client_that_never_reads_is_dropped(void **state)
 {
+    atomic_uint ends = 0;
     struct fixture fixture;
     struct raw raw;
     static uint8_t payload[100004] = {0x0a, 0xa0, 0x8d, 0x06};
@@ -254,6 +262,7 @@ static void a_client_that_never_reads_is_dropped(void **state)
     fixture_start(&fixture, NULL, NULL);
     raw_open(&raw, fixture.url);
     assert_int_equal(nng_socket_set_ms(raw.socket, NNG_OPT_SENDTIMEO, 1000), 0);
+    assert_int_equal(nng_pipe_notify(raw.socket, NNG_PIPE_EV_REM_POST, on_end, &ends), 0);
     raw_hello(&raw);
     // 100 MB of answers would have to be kept; the server keeps 32 MB at most.
     for (sent = 1; sent <= 1000; sent++) {
@@ -274,6 +283,7 @@ static void a_client_that_never_reads_is_dropped(void **state)
             break;
         }
     }
+    assert_true(fixture_wait(&ends, 1, 10000));
     struct reel_channel *other = fixture_connect(&fixture);
     assert_int_equal(fixture_echo(other, 10), REEL_OK);
     reel_channel_close(other);
