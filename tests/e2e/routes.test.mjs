@@ -510,7 +510,7 @@ test('a service that hangs is waited for no longer than said', async (t) => {
   await gateway({ REEL_REQUEST_TIMEOUT_MS: '500' });
   const viaUser = ['GET /api/events', 'POST /api/videos/upload'];
   for (const service of ['video', 'job', 'user']) {
-    process.kill(stack.pid(service), 'SIGSTOP');
+    await stack.freeze(service);
     await each(t, documented(504).filter((key) => ownerOf(key) === service && !viaUser.includes(key)), 504);
     // These call nobody by that deadline but the user service, once what it last said is stale.
     if (service === 'user') {

@@ -151,6 +151,17 @@ class Stack {
     return endChild(child, signal);
   }
 
+  // Stops a process where it stands. The signal is taken by one thread after the other: returns when
+  // all of them have.
+  async freeze(name) {
+    const tasks = `/proc/${this.pid(name)}/task`;
+    const runs = (task) => fs.existsSync(`${tasks}/${task}`) && !/\) [Tt] /.test(fs.readFileSync(`${tasks}/${task}/stat`, 'utf8'));
+    process.kill(this.pid(name), 'SIGSTOP');
+    for (const end = Date.now() + 5000; fs.readdirSync(tasks).some(runs); await sleep(1)) {
+      if (Date.now() > end) throw new Error(`${name} does not stop`);
+    }
+  }
+
   async restart(name, signal = 'SIGTERM') {
     const status = await this.kill(name, signal);
     this.start(name);
