@@ -46,11 +46,7 @@ static uint32_t connect_to(const char *url)
     nng_socket socket;
 
     assert_int_equal(nng_sub0_open(&socket), 0);
-    // It must not dial again by itself when its listener closes: NNG 1.5.2 leaks a connection that
-    // is negotiated while its socket closes.
-    assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, 3600 * 1000), 0);
-    assert_int_equal(nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, 3600 * 1000), 0);
-    assert_int_equal(nng_dial(socket, url, NULL, 0), 0);
+    assert_int_equal(fixture_dial(socket.id, url), 0);
     return socket.id;
 }
 

@@ -2,12 +2,14 @@
 #include "tests/integration/rpc/fixture.h"
 
 #include <errno.h>
+#include <nng/nng.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/rpc/dialer.h"
 
 static void require(bool condition, const char *what)
 {
@@ -329,6 +331,21 @@ size_t fixture_rss_bytes(void)
     require(statm && fscanf(statm, "%lu %lu", &total, &resident) == 2, "statm");
     fclose(statm);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void retire(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+    (void)event;
+    (void)arg;
+    reel_dialer_retire((uint32_t)nng_pipe_id(pipe));
+}
+
+int fixture_dial(uint32_t socket, const char *url)
+{
+    nng_socket dialing = {.id = socket};
+    int rv = nng_pipe_notify(dialing, NNG_PIPE_EV_REM_POST, retire, NULL);
+
+    return rv != 0 ? rv : nng_dial(dialing, url, NULL, 0);
 }
 
 static void on_done(void *arg, const struct reel_status *status, const uint8_t *payload,

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/integration/rpc/fixture.h"
+
 static void require(bool condition, const char *what)
 {
     if (condition)
@@ -21,7 +23,7 @@ void raw_dial(struct raw *raw, const char *url)
     nng_socket socket;
 
     require(nng_req0_open_raw(&socket) == 0, "open");
-    require(nng_dial(socket, url, NULL, 0) == 0, "dial");
+    require(fixture_dial(socket.id, url) == 0, "dial");
     *raw = (struct raw){.socket = socket.id};
 }
 

@@ -116,7 +116,7 @@ static void raw_open(struct raw *raw, const char *url)
     *raw = (struct raw){0};
     assert_int_equal(nng_req0_open_raw(&raw->socket), 0);
     assert_int_equal(nng_socket_set_ms(raw->socket, NNG_OPT_RECVTIMEO, 300), 0);
-    assert_int_equal(nng_dial(raw->socket, url, NULL, 0), 0);
+    assert_int_equal(fixture_dial(raw->socket.id, url), 0);
 }
 
 static void raw_send(struct raw *raw, uint32_t ack, const struct reel_frame *frame)
