@@ -4,7 +4,7 @@
 // An event has a name and named fields, no prose: reel_log(REEL_LOG_INFO, "job.settled",
 // REEL_FS("job_id", id), REEL_FI("attempt", 3)). Every line carries ts (RFC 3339, µs), level, svc,
 // event. Strings are escaped as JSON, cut at 1 KiB, bad UTF-8 replaced. Library code (libcommon)
-// never logs above debug, but for the dispatcher and svc. Any thread.
+// never logs above debug, but for migrations, connections (rpc) and svc. Any thread.
 #pragma once
 
 #include <stdbool.h>

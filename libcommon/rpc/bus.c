@@ -41,6 +41,7 @@ struct reel_publisher {
 
 struct reel_subscriber {
     struct reel_subscriber_handler handler;
+    char *url;
     uint32_t socket;
     struct reel_dialer *dialer;
     struct nng_aio *recv_aio;
@@ -51,6 +52,8 @@ struct reel_subscriber {
     bool received;          // the aio has a result
     bool connected;         // since the handler was last told of a gap
     bool up;                // there is a connection
+    bool outage_told;       // in the log
+    int64_t down_us;        // since when there is no connection
     bool stopping;
 };
 
@@ -172,7 +175,7 @@ static int open_publisher(struct reel_publisher *publisher, const char *url)
     if (rv != 0)
         return reel_transport_fault(rv);
     int rc = reel_listener_open(socket.id, url, &publisher->listener);
-    if (rc != 0 || !reel_listener_is_mortal(publisher->listener))
+    if (rc != 0)
         return rc;
     rc = -pthread_create(&publisher->watchdog, NULL, watch, publisher);
     publisher->watching = rc == 0;
@@ -241,6 +244,21 @@ int reel_publisher_send(struct reel_publisher *publisher, const char *topic, con
     return reel_transport_fault(rv);
 }
 
+// An outage is told once, when it has lasted: a publisher that restarts is no news.
+static void on_unreachable(void *arg, const char *reason)
+{
+    struct reel_subscriber *subscriber = arg;
+
+    pthread_mutex_lock(&subscriber->lock);
+    bool lasts = !subscriber->up && reel_clock_mono_us() - subscriber->down_us >= SILENCE_US;
+    bool tell = lasts && !subscriber->outage_told;
+    subscriber->outage_told |= tell;
+    pthread_mutex_unlock(&subscriber->lock);
+    if (tell)
+        reel_log(REEL_LOG_WARN, "bus.unreachable", REEL_FS("url", subscriber->url),
+                 REEL_FS("reason", reason));
+}
+
 static void on_subscriber_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct reel_subscriber *subscriber = arg;
@@ -249,12 +267,19 @@ static void on_subscriber_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
         reel_dialer_retire((uint32_t)nng_pipe_id(pipe));
     pthread_mutex_lock(&subscriber->lock);
     subscriber->up = event == NNG_PIPE_EV_ADD_POST;
-    if (subscriber->up)
+    bool over = subscriber->up && subscriber->outage_told;
+    if (subscriber->up) {
         subscriber->connected = true;
-    else if (!subscriber->stopping)
-        reel_dialer_lost(subscriber->dialer);
+        subscriber->outage_told = false;
+    } else {
+        subscriber->down_us = reel_clock_mono_us();
+        if (!subscriber->stopping)
+            reel_dialer_lost(subscriber->dialer);
+    }
     pthread_cond_broadcast(&subscriber->changed);
     pthread_mutex_unlock(&subscriber->lock);
+    if (over)
+        reel_log(REEL_LOG_INFO, "bus.reached", REEL_FS("url", subscriber->url));
 }
 
 static void on_received(void *arg)
@@ -350,8 +375,7 @@ static int configure_subscriber(nng_socket socket, const char *topic_prefix)
     return rv;
 }
 
-static int open_subscriber(struct reel_subscriber *subscriber, const char *url,
-                           const char *topic_prefix)
+static int open_subscriber(struct reel_subscriber *subscriber, const char *topic_prefix)
 {
     nng_socket socket;
     int rv = nng_sub0_open(&socket);
@@ -371,7 +395,8 @@ static int open_subscriber(struct reel_subscriber *subscriber, const char *url,
     nng_recv_aio(socket, subscriber->recv_aio);
     // Under the lock: the connection may be there, and gone, before the return.
     pthread_mutex_lock(&subscriber->lock);
-    int rc = reel_dialer_open(socket.id, url, NULL, NULL, &subscriber->dialer);
+    int rc = reel_dialer_open(socket.id, subscriber->url, on_unreachable, subscriber,
+                              &subscriber->dialer);
     pthread_mutex_unlock(&subscriber->lock);
     if (rc != 0)
         return rc;
@@ -389,9 +414,11 @@ int reel_subscriber_open(const char *url, const char *topic_prefix,
     if (!subscriber)
         return -ENOMEM;
     subscriber->handler = *handler;
+    subscriber->url = strdup(url);
+    subscriber->down_us = reel_clock_mono_us();
     pthread_mutex_init(&subscriber->lock, NULL);
     init_monotonic(&subscriber->changed);
-    int rc = open_subscriber(subscriber, url, topic_prefix);
+    int rc = subscriber->url ? open_subscriber(subscriber, topic_prefix) : -ENOMEM;
     if (rc != 0) {
         reel_subscriber_close(subscriber);
         return rc;
@@ -421,5 +448,6 @@ void reel_subscriber_close(struct reel_subscriber *subscriber)
         (void)reel_transport_close(subscriber->socket);
     pthread_mutex_destroy(&subscriber->lock);
     pthread_cond_destroy(&subscriber->changed);
+    free(subscriber->url);
     free(subscriber);
 }

@@ -35,7 +35,8 @@ struct reel_subscriber_handler {
     void *arg;
 };
 
-// Subscribes to every topic that starts with `topic_prefix`, reconnecting for ever.
+// Subscribes to every topic that starts with `topic_prefix`, reconnecting for ever. A publisher
+// that cannot be reached for 1 s is logged with the reason, once, and so is the end of that.
 int reel_subscriber_open(const char *url, const char *topic_prefix,
                          const struct reel_subscriber_handler *handler,
                          struct reel_subscriber **ret_subscriber) REEL_MUST_CHECK;

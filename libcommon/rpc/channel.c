@@ -42,7 +42,7 @@ static bool is_dead(struct reel_channel *channel, int64_t now_us)
     if (!channel->connected)
         return false;
     // What greets and swallows is a black hole, not a slow peer.
-    if (!channel->greeted && silent_us >= reel_connection_patience_us(channel->swallowed)) {
+    if (!channel->greeted && silent_us >= reel_backoff_patience_us(channel->swallowed)) {
         channel->swallowed++;
         return true;
     }

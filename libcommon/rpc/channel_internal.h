@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "libcommon/rpc/backoff.h"
 #include "libcommon/rpc/call.h"
 #include "libcommon/rpc/channel.h"
 #include "libcommon/rpc/connector.h"
@@ -87,9 +88,7 @@ struct reel_channel {
     unsigned swallowed; // connections on which HELLO was not answered, since one was
     int64_t attempt_us; // when the attempt to connect in progress began
     int64_t dial_at_us; // when the next one is due
-    int64_t backoff_us;
-    unsigned failures; // attempts since the last connection
-    unsigned seed;
+    struct reel_backoff backoff;
     int64_t wake_us;         // when the timer thread looks next
     unsigned n_completing;   // completions that run on threads that are not the transport's
     unsigned n_link_waiters; // streams that wait for the link to drain
@@ -141,10 +140,6 @@ void reel_connection_end_calls(struct reel_channel *channel,
 
 // The first connection was not made in time, or at all: what waits for it fails.
 void reel_connection_give_up(struct reel_channel *channel, const char *reason);
-
-// How long to wait for a peer that has not answered `failures` times before: short at first, longer
-// when that does not help, because it may be far away or busy.
-int64_t reel_connection_patience_us(unsigned failures);
 
 // Dials when it is time to, and gives an attempt up that has taken too long. To be called by the
 // timer thread a few times a second while there is no connection.

@@ -9,11 +9,6 @@
 #include "libcommon/rpc/channel_internal.h"
 
 enum {
-    SHORT_PATIENCE_US = 300 * 1000,
-    LONG_PATIENCE_US = 3000 * 1000,
-    SHORT_ATTEMPTS = 5,
-    FIRST_BACKOFF_US = 50 * 1000,
-    LAST_BACKOFF_US = 1000 * 1000,
     ID_BYTES = 4,
 };
 
@@ -198,22 +193,10 @@ void reel_connection_give_up(struct reel_channel *channel, const char *reason)
     reel_connection_end_calls(channel, fails_fast, NULL, REEL_UNAVAILABLE, text, false);
 }
 
-int64_t reel_connection_patience_us(unsigned failures)
-{
-    int64_t us = SHORT_PATIENCE_US;
-
-    for (unsigned i = SHORT_ATTEMPTS; i <= failures && us < LONG_PATIENCE_US; i++)
-        us += us / 2;
-    return us < LONG_PATIENCE_US ? us : LONG_PATIENCE_US;
-}
-
-// Between half of the backoff and all of it, so that many clients do not come back together. Called
-// with the lock held.
+// Called with the lock held.
 static void dial_later(struct reel_channel *channel)
 {
-    int64_t half_us = channel->backoff_us / 2;
-
-    channel->dial_at_us = reel_clock_mono_us() + half_us + rand_r(&channel->seed) % (half_us + 1);
+    channel->dial_at_us = reel_clock_mono_us() + reel_backoff_pause_us(&channel->backoff);
     reel_channel_wake_at(channel, channel->dial_at_us);
 }
 
@@ -228,11 +211,8 @@ static void attempt_failed(struct reel_channel *channel, const char *fault)
     pthread_mutex_lock(&channel->lock);
     if (channel->state == REEL_CHANNEL_DOWN)
         set_down(channel, reason);
-    channel->failures++;
     dial_later(channel);
-    // An attempt that was given up has waited already.
-    if (!channel->late && channel->backoff_us < LAST_BACKOFF_US)
-        channel->backoff_us *= 2;
+    reel_backoff_failed(&channel->backoff, channel->late);
 }
 
 static void on_open(void *arg)
@@ -251,8 +231,7 @@ static void on_open(void *arg)
     pthread_mutex_lock(&channel->lock);
     reel_link_reset(&channel->link);
     channel->connected = true;
-    channel->failures = 0;
-    channel->backoff_us = FIRST_BACKOFF_US;
+    reel_backoff_reset(&channel->backoff);
     channel->heard_us = reel_clock_mono_us();
     reel_channel_wake_at(channel, channel->heard_us + REEL_DIAL_TICK_US);
     (void)reel_channel_put(channel, &hello, true);
@@ -315,8 +294,8 @@ void reel_connection_tick(struct reel_channel *channel)
     pthread_mutex_lock(&channel->lock);
     int64_t now_us = reel_clock_mono_us();
     bool trying = channel->dialing || (channel->pipe && !channel->connected);
-    bool late =
-        trying && now_us - channel->attempt_us >= reel_connection_patience_us(channel->failures);
+    int64_t patience_us = reel_backoff_patience_us(channel->backoff.failures);
+    bool late = trying && now_us - channel->attempt_us >= patience_us;
     bool dial =
         !channel->dialing && !channel->pipe && !channel->closing && now_us >= channel->dial_at_us;
     if (dial) {
@@ -600,8 +579,7 @@ static void on_dialed(void *arg, struct nng_stream *stream, int fault, const cha
 
 int reel_connection_open(struct reel_channel *channel)
 {
-    channel->seed = (unsigned)reel_clock_mono_us();
-    channel->backoff_us = FIRST_BACKOFF_US;
+    reel_backoff_init(&channel->backoff);
     return reel_connector_open(channel->url, on_dialed, channel, &channel->connector);
 }
 

@@ -9,15 +9,8 @@
 #include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/rpc/backoff.h"
 #include "libcommon/rpc/transport.h"
-
-enum {
-    SHORT_PATIENCE_US = 300 * 1000,
-    LONG_PATIENCE_US = 3000 * 1000,
-    SHORT_ATTEMPTS = 5,
-    FIRST_BACKOFF_US = 50 * 1000,
-    LAST_BACKOFF_US = 400 * 1000, // a service is to be in use within two seconds of its start
-};
 
 struct reel_dialer {
     uint32_t socket;
@@ -31,20 +24,10 @@ struct reel_dialer {
     bool dialing; // an attempt is in progress, since started_us
     bool open;    // `current` is to be closed
     int64_t started_us;
-    unsigned failures; // since the last connection
-    unsigned losses;   // told by reel_dialer_lost
-    unsigned seed;
+    struct reel_backoff backoff;
+    unsigned losses; // told by reel_dialer_lost
     bool stopping;
 };
-
-int64_t reel_dialer_patience_us(unsigned failures)
-{
-    int64_t us = SHORT_PATIENCE_US;
-
-    for (unsigned i = SHORT_ATTEMPTS; i <= failures && us < LONG_PATIENCE_US; i++)
-        us += us / 2;
-    return us < LONG_PATIENCE_US ? us : LONG_PATIENCE_US;
-}
 
 static void wait_until(struct reel_dialer *dialer, int64_t until_us)
 {
@@ -73,7 +56,7 @@ static int create(struct reel_dialer *dialer, nng_dialer *ret_fresh)
 
     if (rv != 0)
         return rv;
-    if (strncmp(dialer->url, "tcp", 3) == 0 || strncmp(dialer->url, "tls", 3) == 0)
+    if (!reel_transport_is_local(dialer->url))
         (void)nng_dialer_set_bool(*ret_fresh, NNG_OPT_TCP_KEEPALIVE, true);
     return 0;
 }
@@ -99,12 +82,6 @@ static int attempt(struct reel_dialer *dialer)
     return rv;
 }
 
-// Between half of it and all of it, so that many clients do not come back together.
-static int64_t jittered(struct reel_dialer *dialer, int64_t backoff_us)
-{
-    return backoff_us / 2 + rand_r(&dialer->seed) % (backoff_us / 2 + 1);
-}
-
 // Whether it was us who ended the attempt (reel_dialer_tick).
 static bool gave_up(int rv)
 {
@@ -114,15 +91,13 @@ static bool gave_up(int rv)
 static void report(struct reel_dialer *dialer, int rv)
 {
     pthread_mutex_unlock(&dialer->lock);
-    if (dialer->on_failure)
-        dialer->on_failure(dialer->arg, gave_up(rv) ? "it does not answer" : nng_strerror(rv));
+    dialer->on_failure(dialer->arg, gave_up(rv) ? "it does not answer" : nng_strerror(rv));
     pthread_mutex_lock(&dialer->lock);
 }
 
 static void *keep_connected(void *arg)
 {
     struct reel_dialer *dialer = arg;
-    int64_t backoff_us = FIRST_BACKOFF_US;
 
     pthread_setname_np(pthread_self(), "rpc-dialer");
     pthread_mutex_lock(&dialer->lock);
@@ -131,8 +106,7 @@ static void *keep_connected(void *arg)
         int rv = attempt(dialer);
 
         if (rv == 0) {
-            backoff_us = FIRST_BACKOFF_US;
-            dialer->failures = 0;
+            reel_backoff_reset(&dialer->backoff);
             while (!dialer->stopping && dialer->losses == losses)
                 pthread_cond_wait(&dialer->changed, &dialer->lock);
         }
@@ -140,13 +114,11 @@ static void *keep_connected(void *arg)
         if (rv != 0 && !dialer->stopping)
             report(dialer, rv);
 
-        int64_t until_us = reel_clock_mono_us() + jittered(dialer, backoff_us);
+        int64_t until_us = reel_clock_mono_us() + reel_backoff_pause_us(&dialer->backoff);
+        if (rv != 0)
+            reel_backoff_failed(&dialer->backoff, gave_up(rv));
         while (!dialer->stopping && !reel_deadline_passed(until_us))
             wait_until(dialer, until_us);
-        // An attempt that was given up has waited already.
-        if (rv != 0 && !gave_up(rv) && backoff_us < LAST_BACKOFF_US)
-            backoff_us *= 2;
-        dialer->failures += rv != 0;
     }
     pthread_mutex_unlock(&dialer->lock);
     return NULL;
@@ -165,7 +137,7 @@ int reel_dialer_open(uint32_t socket, const char *url,
     dialer->socket = socket;
     dialer->on_failure = on_failure;
     dialer->arg = arg;
-    dialer->seed = (unsigned)reel_clock_mono_us();
+    reel_backoff_init(&dialer->backoff);
     dialer->url = strdup(url);
     pthread_mutex_init(&dialer->lock, NULL);
     pthread_condattr_init(&attr);
@@ -205,7 +177,7 @@ void reel_dialer_lost(struct reel_dialer *dialer)
 void reel_dialer_tick(struct reel_dialer *dialer)
 {
     pthread_mutex_lock(&dialer->lock);
-    int64_t patience_us = reel_dialer_patience_us(dialer->failures);
+    int64_t patience_us = reel_backoff_patience_us(dialer->backoff.failures);
     if (dialer->dialing && reel_clock_mono_us() - dialer->started_us >= patience_us)
         close_current(dialer);
     pthread_mutex_unlock(&dialer->lock);

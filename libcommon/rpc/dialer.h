@@ -12,14 +12,8 @@
 
 struct reel_dialer;
 
-// How long to wait for a peer that has not answered `failures` times before: short at first,
-// because the peer may be a dead listener about to be revived; longer when that does not help,
-// because it may be far away or busy.
-int64_t reel_dialer_patience_us(unsigned failures);
-
 // Dials `url` with the socket (an nng_socket's id) from a thread of its own. After each attempt
-// that fails `on_failure` (or NULL) is called from that thread with the reason; the reason is
-// borrowed.
+// that fails `on_failure` is called from that thread with the reason, which is borrowed.
 int reel_dialer_open(uint32_t socket, const char *url,
                      void (*on_failure)(void *arg, const char *reason), void *arg,
                      struct reel_dialer **ret_dialer) REEL_MUST_CHECK;

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libcommon/rpc/bus.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
+#include <unistd.h>
 
 #include "tests/integration/rpc/fixture.h"
+#include "tests/lib/cmocka.h"
 
 struct heard {
     atomic_uint messages;
@@ -109,6 +107,60 @@ static void reconnecting_is_a_gap(void **state)
     reel_publisher_close(publisher);
 }
 
+// What is logged from here on can be read from *ret_log. Returns the descriptor that stderr had.
+static int redirect_log(FILE **ret_log)
+{
+    int ends[2];
+    int saved = dup(STDERR_FILENO);
+
+    assert_true(saved >= 0);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    close(ends[1]);
+    *ret_log = fdopen(ends[0], "r");
+    assert_non_null(*ret_log);
+    return saved;
+}
+
+static void await_line(FILE *log, char *line, int size)
+{
+    struct pollfd readable = {.fd = fileno(log), .events = POLLIN};
+
+    assert_int_equal(poll(&readable, 1, 20000), 1);
+    assert_non_null(fgets(line, size, log));
+}
+
+static void an_outage_is_logged_once_with_its_reason(void **state)
+{
+    struct reel_publisher *publisher;
+    struct heard heard = {0};
+    char url[128];
+    char lost[512];
+    char reached[512];
+    FILE *log;
+
+    (void)state;
+    assert_int_equal(reel_publisher_open("tcp://127.0.0.1:0", &publisher), 0);
+    snprintf(url, sizeof(url), "%s", reel_publisher_url(publisher));
+    reel_publisher_close(publisher);
+    int saved = redirect_log(&log);
+    struct reel_subscriber *subscriber = listen_to(url, "", &heard);
+    await_line(log, lost, sizeof(lost));
+    // It fails a few times more, and says no more of it.
+    assert_true(fixture_wait(&heard.gaps, atomic_load(&heard.gaps) + 2, 20000));
+    assert_int_equal(reel_publisher_open(url, &publisher), 0);
+    await_line(log, reached, sizeof(reached));
+    reel_subscriber_close(subscriber);
+    reel_publisher_close(publisher);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    close(saved);
+    (void)fclose(log);
+    assert_non_null(strstr(lost, "\"bus.unreachable\""));
+    assert_non_null(strstr(lost, url));
+    assert_non_null(strstr(lost, "refused"));
+    assert_non_null(strstr(reached, "\"bus.reached\""));
+}
+
 static void an_event_that_is_too_large_is_refused(void **state)
 {
     static uint8_t payload[2 << 20];
@@ -138,6 +190,7 @@ int main(void)
         cmocka_unit_test(subscriber_hears_topic_and_payload),
         cmocka_unit_test(silence_is_a_gap),
         cmocka_unit_test(reconnecting_is_a_gap),
+        cmocka_unit_test(an_outage_is_logged_once_with_its_reason),
         cmocka_unit_test(an_event_that_is_too_large_is_refused),
         cmocka_unit_test(an_address_in_use_is_a_fault),
     };

@@ -130,18 +130,9 @@ static void a_url_that_is_none_fails_at_once(void **state)
     struct reel_dialer *dialer;
 
     (void)state;
-    assert_true(reel_dialer_open(client, "nonsense", NULL, NULL, &dialer) < 0);
+    assert_true(reel_dialer_open(client, "nonsense", on_failure, &seen, &dialer) < 0);
     reel_dialer_close(NULL);
     assert_true(reel_transport_close(client));
-}
-
-static void patience_grows_to_a_bound(void **state)
-{
-    (void)state;
-    assert_int_equal(reel_dialer_patience_us(0), reel_dialer_patience_us(4));
-    for (unsigned i = 1; i < 100; i++)
-        assert_true(reel_dialer_patience_us(i) >= reel_dialer_patience_us(i - 1));
-    assert_int_equal(reel_dialer_patience_us(1000000), 3000000);
 }
 
 int main(void)
@@ -151,7 +142,6 @@ int main(void)
         cmocka_unit_test(says_why_and_goes_on),
         cmocka_unit_test(a_peer_that_never_greets_is_given_up),
         cmocka_unit_test(a_url_that_is_none_fails_at_once),
-        cmocka_unit_test(patience_grows_to_a_bound),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
