@@ -188,6 +188,8 @@ void reel_session_expire(struct reel_session *session, void *unused);
 // Drops a reference.
 void reel_session_unref(struct reel_session *session);
 
+// outbox.c
+
 // Sends a frame to the client of `address`, at once unless the session is corked.
 void reel_session_reply(struct reel_session *session, const struct reel_return_address *address,
                         const struct reel_frame *frame);
@@ -201,6 +203,17 @@ void reel_session_release(struct reel_session *session);
 
 // Queues a frame on a multiplexed session and lets it leave. Called with the session's lock held.
 int reel_session_put(struct reel_session *session, const struct reel_frame *frame, bool urgent);
+
+// Queues a frame that the client must have, and lets it leave. One that reads nothing for so long
+// that not even answers fit is not worth its memory: its connection ends. Called with the session's
+// lock held.
+void reel_session_tell(struct reel_session *session, const struct reel_frame *frame);
+
+// What was on its way has left: the next may follow.
+void reel_session_sent(struct reel_session *session);
+
+// Lets what has gathered while packets were read leave.
+void reel_session_uncork(struct reel_session *session);
 
 // GOAWAY to a multiplexed client.
 void reel_session_goaway(struct reel_session *session, void *unused);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connection of the server: who is at the other end, what it asked for, what waits for it.
+// One connection of the server: who is at the other end, and what it asks for.
 #include <nng/nng.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,75 +38,6 @@ void reel_session_unref(struct reel_session *session)
 {
     if (atomic_fetch_sub(&session->refs, 1) == 1)
         free_session(session);
-}
-
-static bool send_cooked(struct reel_session *session)
-{
-    struct reel_cooked_reply *reply = session->cooked_first;
-    uint8_t *room = reel_pipe_room(session->pipe, reply->len);
-
-    if (!room)
-        return false;
-    memcpy(room, reply->message, reply->len);
-    session->cooked_first = reply->next;
-    if (!session->cooked_first)
-        session->cooked_last = &session->cooked_first;
-    free(reply);
-    return true;
-}
-
-static bool send_packet(struct reel_session *session)
-{
-    size_t len = reel_link_measure(&session->link);
-    uint8_t *room = len > 0 ? reel_pipe_room(session->pipe, session->route_len + len) : NULL;
-
-    if (!room)
-        return false;
-    memcpy(room, session->route, session->route_len);
-    reel_link_take(&session->link, room + session->route_len);
-    return true;
-}
-
-// More may come soon that can leave with what waits.
-static bool is_gathering(const struct reel_session *session)
-{
-    return (session->corked || session->n_holds > 0) &&
-           reel_link_waiting(&session->link) < (size_t)REEL_LINK_PART_BYTES;
-}
-
-// Lets what waits leave, unless something is on its way. Called with the lock held.
-static void flush(struct reel_session *session)
-{
-    while (!session->sending && !is_gathering(session) && !session->closed &&
-           (session->cooked_first ? send_cooked(session) : send_packet(session)))
-        session->sending = reel_pipe_send(session->pipe);
-}
-
-static void wake_stream(struct reel_idmap_node *node, void *arg)
-{
-    struct reel_call *call = REEL_CONTAINER_OF(node, struct reel_call, node);
-
-    (void)arg;
-    pthread_cond_broadcast(&call->event);
-}
-
-// Called with the lock held, after the link may have drained.
-static void wake_link_waiters(struct reel_session *session)
-{
-    if (session->n_link_waiters > 0 &&
-        reel_link_waiting(&session->link) < (size_t)REEL_LINK_SOFT_BYTES)
-        reel_idmap_each(&session->calls, wake_stream, NULL);
-}
-
-static void on_sent(void *arg)
-{
-    struct reel_session *session = arg;
-
-    pthread_mutex_lock(&session->lock);
-    session->sending = false;
-    flush(session);
-    wake_link_waiters(session);
-    pthread_mutex_unlock(&session->lock);
 }
 
 struct each_call {
@@ -157,69 +88,6 @@ void reel_session_expire(struct reel_session *session, void *unused)
     pthread_mutex_unlock(&server->lock);
     if (late)
         reel_pipe_close(session->pipe);
-}
-
-int reel_session_put(struct reel_session *session, const struct reel_frame *frame, bool urgent)
-{
-    int rc = reel_link_put(&session->link, frame, urgent);
-
-    flush(session);
-    return rc;
-}
-
-static struct reel_cooked_reply *new_cooked(const struct reel_return_address *address,
-                                            const struct reel_frame *frame)
-{
-    REEL_AUTO(reel_buf_fini) struct reel_buf buf;
-    uint8_t head[REEL_PACKET_HEAD_MAX];
-
-    reel_buf_init(&buf, SIZE_MAX / 2);
-    reel_buf_add(&buf, address->route, address->route_len);
-    reel_buf_add(&buf, head, reel_packet_head(head, 0));
-    reel_frame_write(&buf, frame);
-    struct reel_cooked_reply *reply = buf.failed ? NULL : malloc(sizeof(*reply) + buf.len);
-    if (!reply)
-        return NULL;
-    reply->next = NULL;
-    reply->len = buf.len;
-    memcpy(reply->message, buf.data, buf.len);
-    return reply;
-}
-
-static void reply_cooked(struct reel_session *session, const struct reel_return_address *address,
-                         const struct reel_frame *frame)
-{
-    struct reel_cooked_reply *reply = new_cooked(address, frame);
-
-    if (!reply)
-        return;
-    *session->cooked_last = reply;
-    session->cooked_last = &reply->next;
-    flush(session);
-}
-
-// A client that reads nothing for so long that not even answers fit is not worth its memory: its
-// connection ends.
-static void put_or_close(struct reel_session *session, const struct reel_frame *frame)
-{
-    if (session->muted || reel_session_put(session, frame, true) == REEL_OK || session->closed)
-        return;
-    session->muted = true;
-    reel_link_reset(&session->link);
-    reel_pipe_close(session->pipe);
-}
-
-void reel_session_reply(struct reel_session *session, const struct reel_return_address *address,
-                        const struct reel_frame *frame)
-{
-    pthread_mutex_lock(&session->lock);
-    if (session->closed)
-        ;
-    else if (address->cooked)
-        reply_cooked(session, address, frame);
-    else
-        put_or_close(session, frame);
-    pthread_mutex_unlock(&session->lock);
 }
 
 static void reply_status(struct reel_session *session, const struct reel_return_address *address,
@@ -292,9 +160,9 @@ static void on_hello(struct reel_session *session, const struct reel_packet *pac
         session->peer_max_message = (size_t)hello->hello.max_message_bytes;
     if (hello->hello.window > 0 && hello->hello.window < session->link.window)
         session->link.window = hello->hello.window;
-    put_or_close(session, &answer);
+    reel_session_tell(session, &answer);
     if (atomic_load(&server->draining))
-        put_or_close(session, &(struct reel_frame){.kind = REEL_FRAME_GOAWAY});
+        reel_session_tell(session, &(struct reel_frame){.kind = REEL_FRAME_GOAWAY});
     pthread_mutex_unlock(&session->lock);
 }
 
@@ -398,7 +266,7 @@ static void on_goaway(struct reel_session *session, const struct reel_frame *fra
     const struct reel_frame answer = {.kind = REEL_FRAME_GOAWAY, .call_id = frame->call_id};
 
     pthread_mutex_lock(&session->lock);
-    put_or_close(session, &answer);
+    reel_session_tell(session, &answer);
     session->muted = true;
     pthread_mutex_unlock(&session->lock);
     reel_session_cancel(session, NULL);
@@ -518,33 +386,14 @@ static void on_message(void *arg, struct reel_inbound *inbound, struct reel_slic
     receive(session, inbound, message, &address);
 }
 
-void reel_session_hold(struct reel_session *session)
-{
-    atomic_fetch_add(&session->refs, 1);
-    pthread_mutex_lock(&session->lock);
-    session->n_holds++;
-    pthread_mutex_unlock(&session->lock);
-}
-
-void reel_session_release(struct reel_session *session)
-{
-    pthread_mutex_lock(&session->lock);
-    session->n_holds--;
-    flush(session);
-    wake_link_waiters(session);
-    pthread_mutex_unlock(&session->lock);
-    reel_session_unref(session);
-}
-
 static void on_pause(void *arg)
 {
-    struct reel_session *session = arg;
+    reel_session_uncork(arg);
+}
 
-    pthread_mutex_lock(&session->lock);
-    session->corked = false;
-    flush(session);
-    wake_link_waiters(session);
-    pthread_mutex_unlock(&session->lock);
+static void on_sent(void *arg)
+{
+    reel_session_sent(arg);
 }
 
 // The session counts among those that have not greeted, until it has.
@@ -662,34 +511,4 @@ void reel_session_open(struct reel_server *server, const char *url, struct nng_s
         reel_pipe_close(oldest->pipe);
         reel_session_unref(oldest);
     }
-}
-
-static void put_plain(struct reel_session *session, enum reel_frame_kind kind)
-{
-    pthread_mutex_lock(&session->lock);
-    if (session->multiplexed && !session->closed)
-        put_or_close(session, &(struct reel_frame){.kind = kind});
-    pthread_mutex_unlock(&session->lock);
-}
-
-void reel_session_goaway(struct reel_session *session, void *unused)
-{
-    (void)unused;
-    put_plain(session, REEL_FRAME_GOAWAY);
-}
-
-void reel_session_ping(struct reel_session *session, void *unused)
-{
-    (void)unused;
-    put_plain(session, REEL_FRAME_PING);
-}
-
-bool reel_session_is_settled(struct reel_session *session)
-{
-    pthread_mutex_lock(&session->lock);
-    bool settled =
-        session->closed || session->muted ||
-        (!session->sending && !session->cooked_first && reel_link_is_settled(&session->link));
-    pthread_mutex_unlock(&session->lock);
-    return settled;
 }

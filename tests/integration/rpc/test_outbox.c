@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The acknowledgement window: nothing is lost under a flood, and a peer that does not acknowledge
-// stops the other side at 32 packets.
+// What leaves a connection: nothing is lost under a flood, a peer that does not acknowledge stops
+// the other side at 32 packets, and one that does not read is bounded, then dropped.
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <setjmp.h>
