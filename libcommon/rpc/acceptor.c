@@ -4,11 +4,9 @@
 #include <errno.h>
 #include <nng/nng.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/obs/metrics.h"
 #include "libcommon/rpc/transport.h"
 
 // After an error other than the end: descriptors or memory are out, and will come back.
@@ -53,11 +51,6 @@ static void on_pause(void *arg)
         accept_next(acceptor);
 }
 
-static bool is_tcp(const char *url)
-{
-    return !reel_transport_is_local(url);
-}
-
 static int start(struct reel_acceptor *acceptor)
 {
     char stream_url[REEL_TRANSPORT_URL_MAX];
@@ -69,7 +62,7 @@ static int start(struct reel_acceptor *acceptor)
     int rv = nng_stream_listener_alloc(&fresh, stream_url);
     if (rv != 0)
         return reel_transport_fault(rv);
-    if (is_tcp(acceptor->url)) {
+    if (!reel_transport_is_local(acceptor->url)) {
         (void)nng_stream_listener_set_bool(fresh, NNG_OPT_TCP_KEEPALIVE, true);
         (void)nng_stream_listener_set_bool(fresh, NNG_OPT_TCP_NODELAY, true);
     }
@@ -101,24 +94,14 @@ static void stop(struct reel_acceptor *acceptor)
     acceptor->listener = NULL;
 }
 
-// Replaces a port of 0 in the URL with the one that was bound.
 static int note_port(struct reel_acceptor *acceptor)
 {
-    char *colon = strrchr(acceptor->url, ':');
-    char *url;
     int port;
 
-    if (!is_tcp(acceptor->url) || !colon || strcmp(colon, ":0") != 0)
+    if (!reel_transport_has_free_port(acceptor->url))
         return 0;
     int rv = nng_stream_listener_get_int(acceptor->listener, NNG_OPT_TCP_BOUND_PORT, &port);
-    if (rv != 0)
-        return reel_transport_fault(rv);
-    *colon = '\0';
-    if (asprintf(&url, "%s:%d", acceptor->url, port) < 0)
-        return -ENOMEM;
-    free(acceptor->url);
-    acceptor->url = url;
-    return 0;
+    return rv != 0 ? reel_transport_fault(rv) : reel_transport_set_port(&acceptor->url, port);
 }
 
 int reel_acceptor_open(const char *url,
@@ -171,9 +154,7 @@ const char *reel_acceptor_url(const struct reel_acceptor *acceptor)
 int reel_acceptor_revive(struct reel_acceptor *acceptor)
 {
     stop(acceptor);
-    reel_counter_add(reel_counter_get("reel_rpc_listener_relistens_total",
-                                      "Listeners that were dead and put up again.", NULL),
-                     1);
+    reel_transport_count_relisten();
     int rc = start(acceptor);
     if (rc == 0)
         accept_next(acceptor);

@@ -95,14 +95,6 @@ struct reel_idmap_node *reel_idmap_remove(struct reel_idmap *map, uint64_t id)
     return NULL;
 }
 
-struct reel_idmap_node *reel_idmap_pop(struct reel_idmap *map)
-{
-    for (size_t i = 0; map->count > 0 && i < map->n_buckets; i++)
-        if (map->buckets[i])
-            return reel_idmap_remove(map, map->buckets[i]->id);
-    return NULL;
-}
-
 void reel_idmap_each(const struct reel_idmap *map,
                      void (*fn)(struct reel_idmap_node *node, void *arg), void *arg)
 {

@@ -34,9 +34,6 @@ int reel_idmap_add(struct reel_idmap *map, struct reel_idmap_node *node) REEL_MU
 // Takes the node with the id out and returns it, or NULL.
 struct reel_idmap_node *reel_idmap_remove(struct reel_idmap *map, uint64_t id);
 
-// Takes any node out, or NULL when the map is empty.
-struct reel_idmap_node *reel_idmap_pop(struct reel_idmap *map);
-
 // Calls `fn` for every node; it must not change the map.
 void reel_idmap_each(const struct reel_idmap *map,
                      void (*fn)(struct reel_idmap_node *node, void *arg), void *arg);

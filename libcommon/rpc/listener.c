@@ -3,11 +3,10 @@
 
 #include <errno.h>
 #include <nng/nng.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "libcommon/obs/metrics.h"
 #include "libcommon/rpc/transport.h"
 
 struct reel_listener {
@@ -17,16 +16,6 @@ struct reel_listener {
     char *url;
 };
 
-static bool has_scheme(const char *url, const char *scheme)
-{
-    return strncmp(url, scheme, strlen(scheme)) == 0;
-}
-
-static bool is_tcp(const char *url)
-{
-    return has_scheme(url, "tcp") || has_scheme(url, "tls+tcp");
-}
-
 static int start(struct reel_listener *listener)
 {
     nng_socket socket = {.id = listener->socket};
@@ -35,7 +24,7 @@ static int start(struct reel_listener *listener)
 
     if (rv != 0)
         return reel_transport_fault(rv);
-    if (is_tcp(listener->url))
+    if (!reel_transport_is_local(listener->url))
         (void)nng_listener_set_bool(fresh, NNG_OPT_TCP_KEEPALIVE, true);
     rv = nng_listener_start(fresh, 0);
     if (rv != 0) {
@@ -47,24 +36,14 @@ static int start(struct reel_listener *listener)
     return 0;
 }
 
-// Replaces a port of 0 in the URL with the one that was bound.
 static int note_port(struct reel_listener *listener)
 {
-    char *colon = strrchr(listener->url, ':');
-    char *url;
     int port;
 
-    if (!is_tcp(listener->url) || !colon || strcmp(colon, ":0") != 0)
+    if (!reel_transport_has_free_port(listener->url))
         return 0;
     int rv = nng_listener_get_int(listener->current, NNG_OPT_TCP_BOUND_PORT, &port);
-    if (rv != 0)
-        return reel_transport_fault(rv);
-    *colon = '\0';
-    if (asprintf(&url, "%s:%d", listener->url, port) < 0)
-        return -ENOMEM;
-    free(listener->url);
-    listener->url = url;
-    return 0;
+    return rv != 0 ? reel_transport_fault(rv) : reel_transport_set_port(&listener->url, port);
 }
 
 int reel_listener_open(uint32_t socket, const char *url, struct reel_listener **ret_listener)
@@ -101,18 +80,11 @@ const char *reel_listener_url(const struct reel_listener *listener)
     return listener->url;
 }
 
-bool reel_listener_is_mortal(const struct reel_listener *listener)
-{
-    return !has_scheme(listener->url, "inproc");
-}
-
 int reel_listener_revive(struct reel_listener *listener)
 {
     if (listener->listening)
         nng_listener_close(listener->current);
     listener->listening = false;
-    reel_counter_add(reel_counter_get("reel_rpc_listener_relistens_total",
-                                      "Listeners that were dead and put up again.", NULL),
-                     1);
+    reel_transport_count_relisten();
     return start(listener);
 }

@@ -6,7 +6,6 @@
 // up again in its place. One thread at a time.
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "libcommon/core/base.h"
@@ -23,9 +22,6 @@ void reel_listener_close(struct reel_listener *listener);
 
 // The URL with the port in use. Borrowed.
 const char *reel_listener_url(const struct reel_listener *listener);
-
-// Whether connections come from outside the process: only then can the listener die.
-bool reel_listener_is_mortal(const struct reel_listener *listener);
 
 // Puts a dead listener up again in its place. Its connections end, those that it has greeted and
 // swallowed as well. Counts reel_rpc_listener_relistens_total. A fault when the address cannot be

@@ -51,11 +51,6 @@ bool reel_metadata_value_is_valid(struct reel_slice key, struct reel_slice value
     return true;
 }
 
-bool reel_metadata_is_reserved(struct reel_slice key)
-{
-    return key.len >= 5 && memcmp(key.data, "reel-", 5) == 0;
-}
-
 int reel_metadata_check(const struct reel_metadata *metadata, size_t n, char *ret_text,
                         size_t text_size)
 {

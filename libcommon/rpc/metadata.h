@@ -24,9 +24,6 @@ bool reel_metadata_key_is_valid(struct reel_slice key);
 // Whether the value fits its key: printable ASCII, or base64 for a key that ends in "-bin".
 bool reel_metadata_value_is_valid(struct reel_slice key, struct reel_slice value);
 
-// Whether a key is reserved for the mesh ("reel-...").
-bool reel_metadata_is_reserved(struct reel_slice key);
-
 // Checks all of it. REEL_OK, REEL_INVALID_ARGUMENT or REEL_RESOURCE_EXHAUSTED, then with one
 // sentence that says what is wrong in ret_text.
 int reel_metadata_check(const struct reel_metadata *metadata, size_t n, char *ret_text,

@@ -22,8 +22,7 @@ struct reel_pipe {
     struct reel_splitter in;
     uint16_t protocol;
     bool tagged;
-    bool encrypted; // a send cannot be tried and taken back
-    bool greeted;   // our greeting has left
+    bool greeted; // our greeting has left
     atomic_uint refs;
     char reason[128];
 
@@ -203,7 +202,7 @@ bool reel_pipe_send(struct reel_pipe *pipe)
 {
     pthread_mutex_lock(&pipe->lock);
     // While the stream is open the receiving side is in, so this is never the last one.
-    bool pending = (pipe->encrypted || !try_send(pipe)) && send_rest(pipe);
+    bool pending = !try_send(pipe) && send_rest(pipe);
     pipe->n_busy += pending;
     pthread_mutex_unlock(&pipe->lock);
     if (!pending)
@@ -277,7 +276,6 @@ int reel_pipe_new(struct nng_stream *stream, const char *url, enum reel_pipe_rol
     pipe->handler = *handler;
     pipe->protocol = client ? REEL_SP_REQ : REEL_SP_REP;
     pipe->tagged = reel_transport_is_local(url);
-    pipe->encrypted = strncmp(url, "tls", 3) == 0;
     atomic_init(&pipe->refs, 1);
     pthread_mutex_init(&pipe->lock, NULL);
     reel_buf_init(&pipe->out, SIZE_MAX / 2);
@@ -302,7 +300,7 @@ void reel_pipe_start(struct reel_pipe *pipe)
     reel_buf_add(&pipe->out, greeting, sizeof(greeting));
     pthread_mutex_lock(&pipe->lock);
     pipe->n_busy = 1;
-    bool pending = (pipe->encrypted || !try_send(pipe)) && send_rest(pipe);
+    bool pending = !try_send(pipe) && send_rest(pipe);
     pthread_mutex_unlock(&pipe->lock);
     if (pending)
         return;

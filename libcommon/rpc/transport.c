@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/obs/metrics.h"
 
 enum { CLOSE_US = 1000 * 1000 };
 
@@ -122,14 +123,51 @@ bool reel_transport_close(uint32_t socket)
     return done;
 }
 
+static bool has_scheme(const char *url, const char *const schemes[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return false;
+}
+
 bool reel_transport_is_local(const char *url)
 {
     static const char *const schemes[] = {"ipc://", "unix://", "abstract://", "inproc://"};
 
-    for (size_t i = 0; i < REEL_ARRAY_SIZE(schemes); i++)
-        if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
-            return true;
-    return false;
+    return has_scheme(url, schemes, REEL_ARRAY_SIZE(schemes));
+}
+
+static bool is_tcp(const char *url)
+{
+    static const char *const schemes[] = {"tcp://", "tcp4://", "tcp6://"};
+
+    return has_scheme(url, schemes, REEL_ARRAY_SIZE(schemes));
+}
+
+bool reel_transport_has_free_port(const char *url)
+{
+    const char *colon = strrchr(url, ':');
+
+    return is_tcp(url) && colon && strcmp(colon, ":0") == 0;
+}
+
+int reel_transport_set_port(char **url, int port)
+{
+    char *with_port;
+
+    if (asprintf(&with_port, "%.*s:%d", (int)(strrchr(*url, ':') - *url), *url, port) < 0)
+        return -ENOMEM;
+    free(*url);
+    *url = with_port;
+    return 0;
+}
+
+void reel_transport_count_relisten(void)
+{
+    reel_counter_add(reel_counter_get("reel_rpc_listener_relistens_total",
+                                      "Listeners that were dead and put up again.", NULL),
+                     1);
 }
 
 int reel_transport_stream_url(const char *url, char ret_url[REEL_TRANSPORT_URL_MAX])
@@ -140,5 +178,6 @@ int reel_transport_stream_url(const char *url, char ret_url[REEL_TRANSPORT_URL_M
                                    (long)getpid(), url + sizeof(inproc) - 1)
                         : snprintf(ret_url, REEL_TRANSPORT_URL_MAX, "%s", url);
 
-    return len < REEL_TRANSPORT_URL_MAX ? 0 : -EINVAL;
+    bool known = reel_transport_is_local(url) || is_tcp(url);
+    return known && len < REEL_TRANSPORT_URL_MAX ? 0 : -EINVAL;
 }

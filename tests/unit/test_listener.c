@@ -59,7 +59,6 @@ static void port_0_becomes_a_real_one(void **state)
     (void)state;
     assert_int_equal(reel_listener_open(server, "tcp://127.0.0.1:0", &listener), 0);
     assert_null(strstr(reel_listener_url(listener), ":0"));
-    assert_true(reel_listener_is_mortal(listener));
     uint32_t client = connect_to(reel_listener_url(listener));
     assert_true(fixture_wait(&counts.added, 1, 5000));
     assert_true(reel_transport_close(client));
@@ -143,19 +142,6 @@ static void many_revivals_leave_one_that_works(void **state)
     assert_true(reel_transport_close(server));
 }
 
-static void an_inproc_listener_cannot_die(void **state)
-{
-    struct counts counts = {0};
-    struct reel_listener *listener;
-    uint32_t server = open_server(&counts);
-
-    (void)state;
-    assert_int_equal(reel_listener_open(server, "inproc://listener-test", &listener), 0);
-    assert_false(reel_listener_is_mortal(listener));
-    reel_listener_close(listener);
-    assert_true(reel_transport_close(server));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,7 +150,6 @@ int main(void)
         cmocka_unit_test(a_tcp_listener_comes_back),
         cmocka_unit_test(a_unix_listener_comes_back),
         cmocka_unit_test(many_revivals_leave_one_that_works),
-        cmocka_unit_test(an_inproc_listener_cannot_die),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

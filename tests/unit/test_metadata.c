@@ -59,16 +59,6 @@ static void values_of_bin_keys_are_base64(void **state)
     assert_int_equal(check("-bin", "not base64"), REEL_OK);
 }
 
-static void the_meshs_keys_are_reserved(void **state)
-{
-    (void)state;
-    assert_true(reel_metadata_is_reserved(reel_slice_of("reel-user-id")));
-    assert_true(reel_metadata_is_reserved(reel_slice_of("reel-")));
-    assert_false(reel_metadata_is_reserved(reel_slice_of("reel")));
-    assert_false(reel_metadata_is_reserved(reel_slice_of("reels-x")));
-    assert_false(reel_metadata_is_reserved(reel_slice_of("x-reel-")));
-}
-
 static void all_of_it_has_a_bound_with_both_numbers_named(void **state)
 {
     struct reel_metadata many[REEL_METADATA_MAX_ENTRIES + 1];
@@ -95,7 +85,6 @@ int main(void)
         cmocka_unit_test(keys_are_short_and_lower_case),
         cmocka_unit_test(values_are_printable_ascii),
         cmocka_unit_test(values_of_bin_keys_are_base64),
-        cmocka_unit_test(the_meshs_keys_are_reserved),
         cmocka_unit_test(all_of_it_has_a_bound_with_both_numbers_named),
     };
 

@@ -36,6 +36,9 @@ static void inproc_becomes_an_abstract_socket_of_this_process(void **state)
     assert_string_equal(url, expected);
     assert_int_equal(reel_transport_stream_url("tcp://127.0.0.1:1", url), 0);
     assert_string_equal(url, "tcp://127.0.0.1:1");
+    assert_int_equal(reel_transport_stream_url("tls+tcp://127.0.0.1:1", url), -EINVAL);
+    assert_int_equal(reel_transport_stream_url("ws://127.0.0.1:1", url), -EINVAL);
+    assert_int_equal(reel_transport_stream_url("nonsense", url), -EINVAL);
     memset(name, 'x', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
     memcpy(name, "inproc://", 9);
@@ -49,7 +52,21 @@ static void unix_sockets_are_local(void **state)
     assert_true(reel_transport_is_local("inproc://x"));
     assert_true(reel_transport_is_local("abstract://x"));
     assert_false(reel_transport_is_local("tcp://127.0.0.1:1"));
-    assert_false(reel_transport_is_local("tls+tcp://127.0.0.1:1"));
+}
+
+static void a_free_port_is_named(void **state)
+{
+    char *url = strdup("tcp://[::1]:0");
+
+    (void)state;
+    assert_true(reel_transport_has_free_port(url));
+    assert_int_equal(reel_transport_set_port(&url, 4711), 0);
+    assert_string_equal(url, "tcp://[::1]:4711");
+    assert_false(reel_transport_has_free_port(url));
+    assert_false(reel_transport_has_free_port("tcp://127.0.0.1:10"));
+    assert_false(reel_transport_has_free_port("tcp://localhost"));
+    assert_false(reel_transport_has_free_port("ipc:///tmp/x:0"));
+    free(url);
 }
 
 static void a_socket_closes(void **state)
@@ -68,6 +85,7 @@ int main(void)
         cmocka_unit_test(errors_become_faults),
         cmocka_unit_test(inproc_becomes_an_abstract_socket_of_this_process),
         cmocka_unit_test(unix_sockets_are_local),
+        cmocka_unit_test(a_free_port_is_named),
         cmocka_unit_test(a_socket_closes),
     };
 
