@@ -45,17 +45,22 @@ static void send_frame(struct context *context, const struct reel_frame *frame)
     raw_send(&context->raw, REEL_WIRE_VERSION, 0, frame);
 }
 
-static void greet(struct context *context, int code)
+static void greet_with(struct context *context, int code, size_t max_message_bytes)
 {
     assert_true(raw_await(&context->raw, REEL_FRAME_HELLO, &context->packet));
     assert_true(reel_slice_is(context->packet.frame.hello.service, "gateway"));
     assert_true(reel_slice_is(context->packet.frame.hello.key, FIXTURE_KEY));
     send_frame(context, &(struct reel_frame){.kind = REEL_FRAME_HELLO,
                                              .has_hello = true,
-                                             .hello = {.max_message_bytes = 100},
+                                             .hello = {.max_message_bytes = max_message_bytes},
                                              .has_status = code != 0,
                                              .code = (uint32_t)code,
                                              .message = reel_slice_of("because")});
+}
+
+static void greet(struct context *context, int code)
+{
+    greet_with(context, code, 100);
 }
 
 struct outcome {
@@ -108,6 +113,27 @@ static void the_peers_limit_is_kept(void **state)
     uint64_t id = context->packet.frame.call_id;
     send_frame(context, &(struct reel_frame){.kind = REEL_FRAME_RESPONSE, .call_id = id});
     assert_true(fixture_wait(&small.done, 1, 3000));
+}
+
+// Its outbox has room for 16 MiB.
+static void what_a_peer_does_not_take_is_bounded(void **state)
+{
+    static const uint8_t payload[1 << 19];
+    struct context *context = *state;
+    struct outcome outcome = {0};
+    unsigned n = 0;
+
+    greet_with(context, REEL_OK, 1 << 20);
+    assert_true(await_ready(context));
+    for (; n < 200 && atomic_load(&outcome.done) == 0; n++)
+        reel_channel_start(context->channel, &echo_service.methods[ECHO_SERVICE_ECHO], NULL,
+                           payload, sizeof(payload), on_done, &outcome, NULL);
+    assert_int_equal(outcome.code, REEL_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(outcome.message, "bytes wait for"));
+    assert_in_range(n, 32, 199);
+    reel_channel_close(context->channel);
+    context->channel = NULL;
+    assert_int_equal(atomic_load(&outcome.done), n);
 }
 
 static void a_refusal_is_told_to_every_call(void **state)
@@ -213,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_peers_limit_is_kept),
+        TEST(what_a_peer_does_not_take_is_bounded),
         TEST(a_refusal_is_told_to_every_call),
         TEST(a_peer_that_does_not_answer_hello_is_left),
         TEST(a_silent_peer_is_pinged_then_left),
