@@ -4,6 +4,9 @@
 
 #include "libcommon/redis/conn.h"
 
+// As hiredis 0.14 has it; later ones take any depth.
+enum { MAX_NESTING = 7 };
+
 struct error_row {
     const char *prefix;
     int rc;
@@ -58,7 +61,7 @@ static int copy_array(struct reel_arena *arena, const redisReply *from,
     return REEL_OK;
 }
 
-// hiredis refuses replies nested deeper than seven, which bounds the recursion.
+// The depth that is_nested_beyond lets through bounds the recursion.
 static int copy_reply(struct reel_arena *arena, const redisReply *from,
                       struct reel_redis_reply *ret_reply)
 {
@@ -80,6 +83,14 @@ static int copy_reply(struct reel_arena *arena, const redisReply *from,
     }
 }
 
+static bool is_nested_beyond(const redisReply *reply, unsigned depth)
+{
+    for (size_t i = 0; i < reply->elements; i++)
+        if (depth == 0 || is_nested_beyond(reply->element[i], depth - 1))
+            return true;
+    return false;
+}
+
 static void free_reply(redisReply **reply)
 {
     freeReplyObject(*reply);
@@ -96,6 +107,10 @@ int reel_redis_link_command(struct redisContext *link, int64_t deadline_us,
     *ret_broken = rc != REEL_OK;
     if (rc != REEL_OK)
         return rc < 0 ? REEL_UNAVAILABLE : rc;
+    if (is_nested_beyond(reply, MAX_NESTING)) {
+        *ret_broken = true;
+        return REEL_UNAVAILABLE;
+    }
     if (ret_reply)
         rc = copy_reply(arena, reply, ret_reply);
     if (rc == REEL_OK && reply->type == REDIS_REPLY_ERROR)

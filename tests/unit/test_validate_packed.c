@@ -156,7 +156,7 @@ static size_t pack_chain(uint8_t *packed, size_t size, unsigned depth)
 
 static void nesting_is_refused_before_anything_recurses(void **state)
 {
-    uint8_t packed[128];
+    uint8_t packed[128] = {0};
 
     (void)state;
     for (unsigned depth = 1; depth < 40; depth++) {
