@@ -61,7 +61,7 @@ static int64_t next_wake(const struct reel_channel *channel, int64_t now_us)
 {
     int64_t wake_us = now_us + (channel->greeted ? channel->heartbeat_us : REEL_DIAL_TICK_US);
 
-    if (!channel->pipe && !channel->dialing && channel->dial_at_us < wake_us)
+    if (channel->has_target && !channel->pipe && !channel->dialing && channel->dial_at_us < wake_us)
         wake_us = channel->dial_at_us;
     for (const struct reel_client_call *call = channel->first; call; call = call->next)
         if (call->deadline_us < wake_us)
@@ -129,13 +129,17 @@ static int copy_config(struct reel_channel *channel, const struct reel_channel_c
     return channel->url && channel->service && channel->key ? 0 : -ENOMEM;
 }
 
-int reel_channel_open(const struct reel_channel_config *config, struct reel_channel **ret_channel)
+static int open_one(const struct reel_channel_config *config, struct reel_balancer *owner,
+                    struct reel_channel **ret_channel)
 {
     struct reel_channel *channel = calloc(1, sizeof(*channel));
     pthread_condattr_t attr;
 
     if (!channel)
         return -ENOMEM;
+    channel->owner = owner;
+    channel->has_target = owner == NULL;
+    atomic_init(&channel->refs, 1);
     pthread_mutex_init(&channel->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -159,6 +163,53 @@ int reel_channel_open(const struct reel_channel_config *config, struct reel_chan
     return 0;
 }
 
+int reel_channel_open_lane(const struct reel_channel_config *config, struct reel_balancer *owner,
+                           struct reel_channel **ret_channel)
+{
+    return open_one(config, owner, ret_channel);
+}
+
+static int open_balanced(const struct reel_channel_config *config,
+                         struct reel_channel **ret_channel)
+{
+    struct reel_channel *channel = calloc(1, sizeof(*channel));
+
+    if (!channel)
+        return -ENOMEM;
+    int rc = reel_balancer_open(config, reel_resolve, &channel->balancer);
+    if (rc == 0)
+        *ret_channel = channel;
+    else
+        free(channel);
+    return rc;
+}
+
+int reel_channel_open(const struct reel_channel_config *config, struct reel_channel **ret_channel)
+{
+    return reel_resolve_has_name(config->url) ? open_balanced(config, ret_channel)
+                                              : open_one(config, NULL, ret_channel);
+}
+
+struct reel_channel *reel_channel_ref(struct reel_channel *channel)
+{
+    atomic_fetch_add(&channel->refs, 1);
+    return channel;
+}
+
+void reel_channel_unref(struct reel_channel *channel)
+{
+    if (atomic_fetch_sub(&channel->refs, 1) > 1)
+        return;
+    reel_link_fini(&channel->link);
+    reel_idmap_fini(&channel->calls);
+    pthread_mutex_destroy(&channel->lock);
+    pthread_cond_destroy(&channel->changed);
+    free(channel->url);
+    free(channel->service);
+    free(channel->key);
+    free(channel);
+}
+
 // Ends what is pending.
 static void leave(struct reel_channel *channel)
 {
@@ -177,6 +228,11 @@ void reel_channel_close(struct reel_channel *channel)
 {
     if (!channel)
         return;
+    if (channel->balancer) {
+        reel_balancer_close(channel->balancer);
+        free(channel);
+        return;
+    }
     leave(channel);
     if (channel->timer_started)
         pthread_join(channel->timer, NULL);
@@ -185,14 +241,7 @@ void reel_channel_close(struct reel_channel *channel)
     while (channel->n_completing > 0)
         pthread_cond_wait(&channel->changed, &channel->lock);
     pthread_mutex_unlock(&channel->lock);
-    reel_link_fini(&channel->link);
-    reel_idmap_fini(&channel->calls);
-    pthread_mutex_destroy(&channel->lock);
-    pthread_cond_destroy(&channel->changed);
-    free(channel->url);
-    free(channel->service);
-    free(channel->key);
-    free(channel);
+    reel_channel_unref(channel);
 }
 
 // Called with the lock held.
@@ -204,6 +253,8 @@ static bool is_ready(const struct reel_channel *channel)
 
 bool reel_channel_is_ready(struct reel_channel *channel)
 {
+    if (channel->balancer)
+        return reel_balancer_is_ready(channel->balancer);
     pthread_mutex_lock(&channel->lock);
     bool ready = is_ready(channel);
     pthread_mutex_unlock(&channel->lock);
@@ -217,6 +268,8 @@ bool reel_channel_wait_ready(struct reel_channel *channel, int64_t deadline_us)
         .tv_nsec = deadline_us % 1000000 * 1000,
     };
 
+    if (channel->balancer)
+        return reel_balancer_wait_ready(channel->balancer, deadline_us);
     pthread_mutex_lock(&channel->lock);
     while (!is_ready(channel) && !reel_deadline_passed(deadline_us))
         if (deadline_us == REEL_NO_DEADLINE)

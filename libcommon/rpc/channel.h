@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The RPC client: one multiplexed channel to one endpoint, blocking and asynchronous calls,
-// streams.
+// The RPC client: one multiplexed channel to one endpoint, or to every address of a name, blocking
+// and asynchronous calls, streams.
 //
 // A channel connects in the background, finds dead peers by its own heartbeat and fails calls
 // UNAVAILABLE as soon as their pipe is gone. It never sends a request twice. Any thread.
@@ -19,7 +19,9 @@ struct reel_client_call;
 struct reel_stream;
 
 struct reel_channel_config {
-    const char *url;          // "tcp://127.0.0.1:3001", "ipc:///...", "inproc://..."
+    // "tcp://127.0.0.1:3001", "ipc:///...", "inproc://...", or a name, "tcp://user:3001": then
+    // there is a connection to each of its addresses, and calls go to those that are ready in turn.
+    const char *url;
     const char *service;      // own name, shown to the peer
     const char *key;          // own API key
     size_t max_message_bytes; // both ways; 0 is 4 MiB

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "libcommon/rpc/backoff.h"
+#include "libcommon/rpc/balancer.h"
 #include "libcommon/rpc/call.h"
 #include "libcommon/rpc/channel.h"
 #include "libcommon/rpc/connector.h"
@@ -17,6 +18,7 @@
 #include "libcommon/rpc/link.h"
 #include "libcommon/rpc/metadata.h"
 #include "libcommon/rpc/pipe.h"
+#include "libcommon/rpc/resolve.h"
 #include "libcommon/rpc/scope.h"
 
 // The scope of a serving call's children (libcommon/rpc/call.c).
@@ -59,7 +61,11 @@ struct reel_client_call {
 };
 
 struct reel_channel {
-    char *url;
+    struct reel_balancer *balancer;       // of a channel to a name: its lanes have all that follows
+    struct reel_balancer *owner;          // of a lane
+    atomic_uint refs;                     // its opener's and one for each call
+    char *url;                            // of a lane, with the name
+    char address[REEL_RESOLVE_URL_BYTES]; // of a lane; empty until it is known
     char *service;
     char *key;
     size_t max_message_bytes;
@@ -70,8 +76,8 @@ struct reel_channel {
     bool timer_started;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed; // state, timers, callbacks; monotonic
-    enum reel_channel_state state;
+    pthread_cond_t changed;                 // state, timers, callbacks; monotonic
+    _Atomic(enum reel_channel_state) state; // written with the lock held
     int refused_code;
     char reason[160];       // why it is DOWN or REFUSED
     struct reel_pipe *pipe; // NULL: there is no connection, nor one that has yet to greet
@@ -92,6 +98,8 @@ struct reel_channel {
     int64_t wake_us;         // when the timer thread looks next
     unsigned n_completing;   // completions that run on threads that are not the transport's
     unsigned n_link_waiters; // streams that wait for the link to drain
+    bool has_target;         // there is somewhere to dial
+    bool aimed;              // the next attempt is to `address`, for the first time
     bool dialing;
     bool connected; // the pipe may be sent on
     bool late;      // the attempt was given up
@@ -127,7 +135,23 @@ int reel_channel_put(struct reel_channel *channel, const struct reel_frame *fram
 // Lets the timer thread look no later than at `at_us`. Called with the lock held.
 void reel_channel_wake_at(struct reel_channel *channel, int64_t at_us);
 
+// channel.c
+
+// Opens one of a balancer's channels. It dials when it has been aimed.
+int reel_channel_open_lane(const struct reel_channel_config *config, struct reel_balancer *owner,
+                           struct reel_channel **ret_channel) REEL_MUST_CHECK;
+
+// Takes a reference; returns the channel.
+struct reel_channel *reel_channel_ref(struct reel_channel *channel);
+
+// Drops a reference. The last one frees: the channel was closed by then.
+void reel_channel_unref(struct reel_channel *channel);
+
 // connection.c
+
+// Lets a lane dial `address` from now on, its calls waiting a little as for a first connection.
+// False when it may not leave its peer: they are connected and at one.
+bool reel_channel_aim(struct reel_channel *channel, const char *address);
 
 // How often an attempt to connect, and an unanswered HELLO, is looked at.
 enum { REEL_DIAL_TICK_US = 50 * 1000 };

@@ -27,7 +27,8 @@ void reel_client_call_init(struct reel_client_call *call, struct reel_channel *c
                            const struct reel_method *method)
 {
     *call = (struct reel_client_call){
-        .channel = channel,
+        .channel =
+            channel->balancer ? reel_balancer_pick(channel->balancer) : reel_channel_ref(channel),
         .method = method,
         .deadline_us = REEL_NO_DEADLINE,
         .child = {.hold = hold, .cancel = cancel_child},
@@ -40,8 +41,10 @@ void reel_client_call_unref(struct reel_client_call *call)
 {
     if (!call || atomic_fetch_sub(&call->refs, 1) > 1)
         return;
+    struct reel_channel *channel = call->channel;
     reel_buf_fini(&call->tail);
     call->destroy(call);
+    reel_channel_unref(channel);
 }
 
 static void list_call(struct reel_client_call *call)

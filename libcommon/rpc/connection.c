@@ -206,6 +206,11 @@ static void attempt_failed(struct reel_channel *channel, const char *fault)
     char reason[sizeof(channel->reason)];
 
     snprintf(reason, sizeof(reason), "%s", channel->late ? "it does not answer" : fault);
+    if (channel->aimed) {
+        // It was at an address that does not count any more.
+        reel_channel_wake_at(channel, channel->dial_at_us);
+        return;
+    }
     pthread_mutex_unlock(&channel->lock);
     reel_connection_give_up(channel, reason);
     pthread_mutex_lock(&channel->lock);
@@ -269,10 +274,12 @@ static void on_closed(void *arg, const char *reason)
     pthread_mutex_unlock(&channel->lock);
     if (stood)
         end_sent(channel, reason);
+    if (stood && channel->owner)
+        reel_balancer_notice(channel->owner);
     reel_pipe_unref(pipe);
     pthread_mutex_lock(&channel->lock);
     channel->pipe = NULL;
-    if (stood)
+    if (stood && !channel->aimed)
         dial_later(channel);
     else if (!channel->closing)
         attempt_failed(channel, reason ? reason : "it has closed the connection");
@@ -289,6 +296,39 @@ void reel_connection_abandon(struct reel_channel *channel)
     pthread_mutex_unlock(&channel->lock);
 }
 
+bool reel_channel_aim(struct reel_channel *channel, const char *address)
+{
+    pthread_mutex_lock(&channel->lock);
+    bool free_to_go =
+        channel->state != REEL_CHANNEL_READY && channel->state != REEL_CHANNEL_LEAVING;
+    if (free_to_go) {
+        snprintf(channel->address, sizeof(channel->address), "%s", address);
+        channel->state = REEL_CHANNEL_CONNECTING;
+        channel->opened_us = reel_clock_mono_us();
+        channel->dial_at_us = channel->opened_us;
+        reel_backoff_reset(&channel->backoff);
+        channel->has_target = true;
+        channel->aimed = true;
+        // An attempt in progress is to the wrong address: the timer thread breaks it off.
+        channel->late = true;
+        channel->attempt_us = 0;
+        if (channel->pipe)
+            reel_pipe_close(channel->pipe);
+        reel_channel_wake_at(channel, channel->dial_at_us);
+    }
+    pthread_mutex_unlock(&channel->lock);
+    return free_to_go;
+}
+
+// Called with the lock held, when no attempt is in progress.
+static void aim_connector(struct reel_channel *channel)
+{
+    // An address of this length is never too long.
+    if (channel->aimed)
+        (void)!reel_connector_aim(channel->connector, channel->address);
+    channel->aimed = false;
+}
+
 void reel_connection_tick(struct reel_channel *channel)
 {
     pthread_mutex_lock(&channel->lock);
@@ -296,9 +336,10 @@ void reel_connection_tick(struct reel_channel *channel)
     bool trying = channel->dialing || (channel->pipe && !channel->connected);
     int64_t patience_us = reel_backoff_patience_us(channel->backoff.failures);
     bool late = trying && now_us - channel->attempt_us >= patience_us;
-    bool dial =
-        !channel->dialing && !channel->pipe && !channel->closing && now_us >= channel->dial_at_us;
+    bool dial = channel->has_target && !channel->dialing && !channel->pipe && !channel->closing &&
+                now_us >= channel->dial_at_us;
     if (dial) {
+        aim_connector(channel);
         channel->dialing = true;
         channel->attempt_us = now_us;
         channel->late = false;
@@ -382,6 +423,8 @@ static void on_hello(struct reel_channel *channel, const struct reel_frame *fram
     channel->peer_stream_credit = frame->hello.stream_credit;
     pthread_cond_broadcast(&channel->changed);
     pthread_mutex_unlock(&channel->lock);
+    if (channel->owner)
+        reel_balancer_notice(channel->owner);
     release_waiting(channel);
 }
 

@@ -10,7 +10,7 @@
 #include "libcommon/rpc/transport.h"
 
 struct reel_connector {
-    char *url; // NNG's
+    char url[REEL_TRANSPORT_URL_MAX]; // NNG's
     bool local;
     // A new one for each attempt: NNG 1.5.2's may take the end of one attempt for that of the next.
     nng_stream_dialer *dialer;
@@ -41,18 +41,19 @@ static int make_dialer(struct reel_connector *connector)
     return rv;
 }
 
+int reel_connector_aim(struct reel_connector *connector, const char *url)
+{
+    return reel_transport_stream_url(url, connector->url);
+}
+
 // Also makes the first dialer, so that a URL that none can be made of fails here.
 static int prepare(struct reel_connector *connector, const char *url)
 {
-    char stream_url[REEL_TRANSPORT_URL_MAX];
-    int rc = reel_transport_stream_url(url, stream_url);
+    int rc = reel_connector_aim(connector, url);
 
     if (rc != 0)
         return rc;
     connector->local = reel_transport_is_local(url);
-    connector->url = strdup(stream_url);
-    if (!connector->url)
-        return -ENOMEM;
     int rv = nng_aio_alloc(&connector->aio, on_dialed, connector);
     if (rv == 0)
         rv = make_dialer(connector);
@@ -105,6 +106,5 @@ void reel_connector_close(struct reel_connector *connector)
         nng_aio_free(connector->aio);
     }
     nng_stream_dialer_free(connector->dialer);
-    free(connector->url);
     free(connector);
 }

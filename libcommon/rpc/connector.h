@@ -15,6 +15,10 @@ int reel_connector_open(const char *url,
                                         const char *reason),
                         void *arg, struct reel_connector **ret_connector) REEL_MUST_CHECK;
 
+// Lets the attempts that follow go to another address of the same kind. Not while one is in
+// progress. -EINVAL when the URL is too long.
+int reel_connector_aim(struct reel_connector *connector, const char *url) REEL_MUST_CHECK;
+
 // Begins an attempt; not while one is in progress, and not from on_done.
 void reel_connector_dial(struct reel_connector *connector);
 

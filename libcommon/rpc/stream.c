@@ -161,9 +161,9 @@ int reel_stream_open(struct reel_channel *channel, const struct reel_method *met
     stream->on_event = on_event;
     stream->arg = arg;
     reel_client_call_start(&stream->call, options, NULL);
-    pthread_mutex_lock(&channel->lock);
+    pthread_mutex_lock(&stream->call.channel->lock);
     note_start(stream);
-    pthread_mutex_unlock(&channel->lock);
+    pthread_mutex_unlock(&stream->call.channel->lock);
     *ret_stream = stream;
     return REEL_OK;
 }

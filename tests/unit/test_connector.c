@@ -111,6 +111,30 @@ static void an_attempt_can_be_ended(void **state)
     assert_int_equal(atomic_load(&seen.connected), 0);
 }
 
+static void another_address_can_be_aimed_at(void **state)
+{
+    struct reel_connector *connector;
+    struct reel_acceptor *acceptor;
+    struct seen seen = {0};
+    atomic_uint n = 0;
+    char too_long[1024];
+
+    (void)state;
+    assert_int_equal(reel_acceptor_open("tcp://127.0.0.1:0", on_stream, &n, &acceptor), 0);
+    // Port 1 is reserved: nobody listens there.
+    assert_int_equal(reel_connector_open("tcp://127.0.0.1:1", on_done, &seen, &connector), 0);
+    reel_connector_dial(connector);
+    assert_true(fixture_wait(&seen.failed, 1, 5000));
+    assert_int_equal(reel_connector_aim(connector, reel_acceptor_url(acceptor)), 0);
+    reel_connector_dial(connector);
+    assert_true(fixture_wait(&seen.connected, 1, 5000));
+    memset(too_long, 'a', sizeof(too_long) - 1);
+    too_long[sizeof(too_long) - 1] = '\0';
+    assert_int_equal(reel_connector_aim(connector, too_long), -EINVAL);
+    reel_connector_close(connector);
+    reel_acceptor_close(acceptor);
+}
+
 static void a_url_that_is_none_fails_at_once(void **state)
 {
     struct reel_connector *connector;
@@ -128,6 +152,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_address_can_be_dialed),
         cmocka_unit_test(a_failure_says_why_and_can_be_tried_again),
         cmocka_unit_test(an_attempt_can_be_ended),
+        cmocka_unit_test(another_address_can_be_aimed_at),
         cmocka_unit_test(a_url_that_is_none_fails_at_once),
     };
 
