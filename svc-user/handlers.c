@@ -50,13 +50,24 @@ int handlers_fail(struct reel_call *call, int code)
     }
 }
 
-int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms)
+static int fail_guess(struct reel_call *call, uint32_t wait_ms)
 {
     reel_call_retry_after_ms(call, wait_ms);
     reel_call_quota(call, THROTTLE_POLICY, THROTTLE_FAILURES, THROTTLE_WINDOW_S);
     return reel_call_fail(call, REEL_RESOURCE_EXHAUSTED,
                           "Too many wrong passwords, at most %d in %d minutes. Try again later.",
                           THROTTLE_FAILURES, THROTTLE_WINDOW_S / 60);
+}
+
+int handlers_guard_guess(struct reel_call *call, const struct store *db,
+                         const struct throttle_key *key)
+{
+    uint32_t wait_ms;
+    int rc = throttle_attempt(db, key, &wait_ms);
+
+    if (rc != REEL_OK)
+        return handlers_fail(call, rc);
+    return wait_ms > 0 ? fail_guess(call, wait_ms) : REEL_OK;
 }
 
 // A count that cannot be set right is no reason to refuse anybody: it passes with its window.
@@ -129,13 +140,10 @@ static int guard_account(struct user_svc *svc, struct reel_call *call, const str
 {
     const struct throttle_key key = {req->username,
                                      reel_call_metadata(call, "reel-client-address")};
-    uint32_t wait_ms;
-    int rc = throttle_attempt(db, &key, &wait_ms);
+    int rc = handlers_guard_guess(call, db, &key);
 
     if (rc != REEL_OK)
-        return handlers_fail(call, rc);
-    if (wait_ms > 0)
-        return handlers_fail_guess(call, wait_ms);
+        return rc;
     rc = find_account(svc, db, req, ret_account);
     if (rc == REEL_UNAUTHENTICATED)
         return reel_call_fail(call, rc, "The username or the password is wrong.");

@@ -20,8 +20,10 @@ int handlers_user(struct reel_call *call, const char **ret_user_id) REEL_MUST_CH
 // Fails a call with what the store or the hasher returned.
 int handlers_fail(struct reel_call *call, int code);
 
-// Fails a call that throttle_attempt makes wait.
-int handlers_fail_guess(struct reel_call *call, uint32_t wait_ms);
+// Begins an attempt at a password, which counts as wrong until handlers_settle_guess. REEL_OK; any
+// other code is already told to the caller.
+int handlers_guard_guess(struct reel_call *call, const struct store *db,
+                         const struct throttle_key *key) REEL_MUST_CHECK;
 
 // Corrects the count of an attempt that did not end with a wrong password: REEL_OK forgets the
 // failures, for any other code the attempt does not count.

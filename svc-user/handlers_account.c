@@ -80,13 +80,10 @@ static int check_current(struct user_svc *svc, struct reel_call *call, const str
                          const struct store_account *account, const char *current)
 {
     const struct throttle_key key = {account->user->id, ""};
-    uint32_t wait_ms;
-    int rc = throttle_attempt(db, &key, &wait_ms);
+    int rc = handlers_guard_guess(call, db, &key);
 
     if (rc != REEL_OK)
-        return handlers_fail(call, rc);
-    if (wait_ms > 0)
-        return handlers_fail_guess(call, wait_ms);
+        return rc;
     rc = hasher_check(svc->hasher, db->deadline_us, current, account->password_hash);
     if (rc == REEL_UNAUTHENTICATED) {
         reel_call_violation(call, "currentPassword", "is wrong");

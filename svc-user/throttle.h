@@ -17,7 +17,8 @@ enum {
 
 // Whose attempts count together.
 struct throttle_key {
-    const char *account; // as typed: compared without case, and it need not exist
+    const char *account; // as typed: compared without case, and it need not exist. A username and
+                         // an email count apart: a count in common would tell whose they are
     const char *address; // an IP address in text, of which an IPv6 address' network counts; "":
                          // wherever it is tried from; NULL: nothing is counted
 };

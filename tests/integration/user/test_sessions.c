@@ -174,6 +174,19 @@ static void after_ten_guesses_even_the_right_one_waits(void **state)
     assert_int_equal(guess_from(*state, "192.0.2.2", "alice", SERVICE_PASSWORD, NULL), REEL_OK);
 }
 
+// If the count of one name stopped the other, eleven guesses would tell whose address it is.
+static void guesses_do_not_tell_whose_address_it_is(void **state)
+{
+    service_register(*state, "alice");
+    for (int n = 0; n < 10; n++)
+        assert_int_equal(guess_from(*state, "192.0.2.1", "alice", "wrong password", NULL),
+                         REEL_UNAUTHENTICATED);
+    assert_int_equal(guess_from(*state, "192.0.2.1", "alice", "wrong password", NULL),
+                     REEL_RESOURCE_EXHAUSTED);
+    assert_int_equal(guess_from(*state, "192.0.2.1", "alice@example.org", "wrong password", NULL),
+                     REEL_UNAUTHENTICATED);
+}
+
 static void replicas_count_guesses_together(void **state)
 {
     struct service *s = *state;
@@ -552,6 +565,7 @@ int main(void)
         CASE(unknown_user_and_wrong_password_get_the_same_answer),
         CASE(unknown_user_and_wrong_password_take_the_same_time),
         CASE(after_ten_guesses_even_the_right_one_waits),
+        CASE(guesses_do_not_tell_whose_address_it_is),
         CASE(replicas_count_guesses_together),
         CASE(guessing_in_parallel_gains_no_guess),
         CASE(a_bcrypt_hash_signs_in_and_is_replaced),
