@@ -107,6 +107,20 @@ static bool fetch(struct event_hub *hub, int64_t after, Job__ListEventsResponse 
                                    NULL) == REEL_OK;
 }
 
+// Events count from here on. Whoever joined before may miss some that were recorded since.
+static void begin_after(struct event_hub *hub, int64_t last_seq)
+{
+    hub->last_seq = last_seq;
+    pthread_mutex_lock(&hub->lock);
+    for (struct event_client *client = hub->clients; client && last_seq > 0;
+         client = client->next) {
+        client->gap = true;
+        client->gap_seq = last_seq;
+        wake(client);
+    }
+    pthread_mutex_unlock(&hub->lock);
+}
+
 // Dispatches what the record holds after the last event; false when it cannot be read to its end.
 static bool read_back(struct event_hub *hub)
 {
@@ -116,7 +130,7 @@ static bool read_back(struct event_hub *hub)
         if (!fetch(hub, hub->last_seq < 0 ? INT64_MAX : hub->last_seq, &page))
             return false;
         if (hub->last_seq < 0)
-            hub->last_seq = page->last_seq;
+            begin_after(hub, page->last_seq);
         n = page->n_events;
         for (size_t i = 0; i < n; i++) {
             if (page->events[i]->seq <= hub->last_seq)
@@ -132,7 +146,7 @@ static bool read_back(struct event_hub *hub)
 // gap. The next event, or the silence after this one, asks again.
 static void take_event(struct event_hub *hub, const Job__JobEvent *event)
 {
-    bool gap = event->seq > 0 && hub->last_seq >= 0 && event->seq > hub->last_seq + 1;
+    bool gap = hub->last_seq < 0 || event->seq > hub->last_seq + 1;
     if (gap && !read_back(hub))
         return;
     if (event->seq == 0) {
@@ -298,7 +312,10 @@ enum event_next event_hub_next(struct event_hub *hub, struct event_client *clien
 {
     enum event_next next = EVENT_NONE;
     pthread_mutex_lock(&hub->lock);
-    if (client->n > 0) {
+    if (client->gap) {
+        client->gap = false;
+        next = EVENT_GAP;
+    } else if (client->n > 0) {
         *ret_text = client->queue[client->head];
         client->head = (client->head + 1) % EVENT_QUEUE_MAX;
         client->n--;

@@ -42,6 +42,8 @@ struct event_client {
     bool hushed; // wake is not called
     bool beat;
     bool over; // nothing more is queued: too slow, signed out, or the gateway stops
+    bool gap;
+    int64_t gap_seq; // the newest event that may be missing
     int64_t quiet_since_us;
 };
 
@@ -72,9 +74,11 @@ void event_hub_leave(struct event_hub *hub, struct event_client *client);
 // event_hub_next. Any thread.
 void event_hub_hush(struct event_hub *hub, struct event_client *client, bool hushed);
 
-enum event_next { EVENT_NONE, EVENT_TEXT, EVENT_BEAT, EVENT_OVER };
+enum event_next { EVENT_NONE, EVENT_GAP, EVENT_TEXT, EVENT_BEAT, EVENT_OVER };
 
-// What a client is to be sent next: EVENT_TEXT with *ret_text (the caller's reference).
+// What a client is to be sent next: EVENT_TEXT with *ret_text (the caller's reference). EVENT_GAP,
+// at most once and before any recorded event, to a client that joined before the hub knew the
+// record: what was recorded since, up to the client's gap_seq, was not queued for it.
 enum event_next event_hub_next(struct event_hub *hub, struct event_client *client,
                                struct event_text **ret_text);
 

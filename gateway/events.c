@@ -23,6 +23,7 @@ static const char beat[] = ": \n\n";
 struct event_stream {
     struct request *req;
     struct event_client client;
+    bool returns; // with a Last-Event-ID
     bool replaying;
     bool failed;             // the past cannot be read: what is new would hide it
     struct reel_arena arena; // of one page
@@ -73,6 +74,12 @@ static void put_reset(struct event_stream *es, int64_t last_seq)
     int len = snprintf(es->reset, sizeof(es->reset), "id: %" PRId64 "\nevent: reset\ndata: {}\n\n",
                        last_seq);
     put(es, es->reset, (size_t)len);
+}
+
+static void begin_replay(struct event_stream *es)
+{
+    reel_arena_init(&es->arena, PAGE_BYTES);
+    es->replaying = true;
 }
 
 // Keeps no page for the hours that the stream may go on.
@@ -165,7 +172,17 @@ static enum step replay(struct event_stream *es)
     return STEP_NEXT;
 }
 
-// Finds the next thing to send. STEP_WAIT: parked; STEP_ANSWER: the stream is over.
+// What may be missing is in the record, after what a returning client has seen; a new client has
+// only the promise of what comes.
+static void close_gap(struct event_stream *es)
+{
+    if (es->returns)
+        begin_replay(es);
+    else
+        put_reset(es, es->client.gap_seq);
+}
+
+// Finds the next thing to send, or to replay. STEP_WAIT: parked; STEP_ANSWER: the stream is over.
 static enum step find_next(struct event_stream *es)
 {
     struct event_hub *hub = es->req->gw->events;
@@ -177,6 +194,9 @@ static enum step find_next(struct event_stream *es)
         switch (event_hub_next(hub, &es->client, &text)) {
         case EVENT_OVER:
             return STEP_ANSWER;
+        case EVENT_GAP:
+            close_gap(es);
+            return STEP_NEXT;
         case EVENT_BEAT:
             put(es, beat, sizeof(beat) - 1);
             return STEP_NEXT;
@@ -199,10 +219,10 @@ static ssize_t read_events(void *cls, uint64_t position, char *out, size_t size)
 {
     struct event_stream *es = cls;
     (void)position;
-    if (!es->out && replay(es) == STEP_WAIT)
-        return 0;
-    if (!es->out) {
-        enum step step = find_next(es);
+    while (!es->out) {
+        enum step step = replay(es);
+        if (step == STEP_NEXT && !es->out)
+            step = find_next(es);
         if (step == STEP_WAIT)
             return 0;
         if (step == STEP_ANSWER) {
@@ -238,8 +258,9 @@ static enum step events_finish(struct request *req)
     if (last_id && !parse_last_id(last_id, &es->last_seq))
         return problem_answer(req, 400, "Last-Event-ID must be the id of an event.");
     es->req = req;
-    reel_arena_init(&es->arena, PAGE_BYTES);
-    es->replaying = last_id != NULL;
+    es->returns = last_id != NULL;
+    if (es->returns)
+        begin_replay(es);
     memcpy(es->client.user_id, req->user_id, strlen(req->user_id) + 1);
     memcpy(es->client.session_id, req->session_id, strlen(req->session_id) + 1);
     es->client.expires_s = req->expires_s;

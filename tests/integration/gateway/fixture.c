@@ -95,6 +95,13 @@ static bool is_up(void *arg)
     return gateway_is_ready(f->gw) && revocations_is_fresh(f->gw->revocations);
 }
 
+static void start_gateway(struct fixture *f)
+{
+    assert_int_equal(gateway_open(&f->config, &f->gw), 0);
+    f->port = gateway_port(f->gw);
+    fixture_wait(is_up, f);
+}
+
 void fixture_start(struct fixture *f)
 {
     reel_svc_init();
@@ -103,9 +110,13 @@ void fixture_start(struct fixture *f)
     assert_int_equal(services_start(&f->services, f->url, f->events_url), 0);
     services_token(&f->services, f->services.user_id, 300, f->token);
     snprintf(f->bearer, sizeof(f->bearer), "Authorization: Bearer %s\r\n", f->token);
-    assert_int_equal(gateway_open(&f->config, &f->gw), 0);
-    f->port = gateway_port(f->gw);
-    fixture_wait(is_up, f);
+    start_gateway(f);
+}
+
+void fixture_restart(struct fixture *f)
+{
+    gateway_close(f->gw);
+    start_gateway(f);
 }
 
 void fixture_stop_redis(struct fixture *f)

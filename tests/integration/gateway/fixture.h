@@ -25,6 +25,9 @@ void fixture_prepare(struct fixture *fixture);
 // Starts Redis, services and gateway and waits until they are ready; fails the test otherwise.
 void fixture_start(struct fixture *fixture);
 
+// Ends the gateway and starts another on the same services.
+void fixture_restart(struct fixture *fixture);
+
 // Stops the Redis alone.
 void fixture_stop_redis(struct fixture *fixture);
 

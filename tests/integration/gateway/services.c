@@ -272,7 +272,8 @@ static int handle_list_events(struct job_svc *svc, struct reel_call *call,
     struct services *s = &svc->s;
     struct reel_arena *arena = reel_call_arena(call);
     atomic_fetch_add(*req->user_id ? &s->events_asked : &s->events_read, 1);
-    while (*req->user_id && atomic_load(&s->events_held) && !reel_call_cancelled(call))
+    atomic_bool *held = *req->user_id ? &s->events_held : &s->record_held;
+    while (atomic_load(held) && !reel_call_cancelled(call))
         nap_ms(5);
     if (atomic_load(&s->events_refused))
         return REEL_UNAVAILABLE;

@@ -45,6 +45,7 @@ struct services {
     unsigned n_events;
     int64_t oldest_seq;
     atomic_bool events_held;    // ListEvents for a user waits
+    atomic_bool record_held;    // ListEvents for everybody's waits
     atomic_int events_asked;    // such calls that have begun
     atomic_int events_read;     // calls for all users that have begun
     atomic_bool events_refused; // ListEvents fails

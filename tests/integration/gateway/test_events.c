@@ -359,6 +359,48 @@ static void an_id_that_is_too_old_is_told(void **state)
     close(listener.fd);
 }
 
+// The record is read on behalf of everybody only after the client's own page, and holds more then.
+static void a_client_may_return_before_the_gateway_has_read_the_record(void **state)
+{
+    (void)state;
+    char header[64], id[64];
+    atomic_store(&fx.services.record_held, true);
+    fixture_restart(&fx);
+    event(true);
+    snprintf(header, sizeof(header), "Last-Event-ID: %d\r\n", (int)next_seq - 2);
+    struct listener back = listen_from(header);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&back, id));
+    event(false);
+    atomic_store(&fx.services.record_held, false);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&back, id));
+    await_live(&back);
+    assert_int_equal(count(&back, "event: job.started"), 2);
+    assert_int_equal(count(&back, "event: reset"), 0);
+    close(back.fd);
+}
+
+static void a_client_that_came_before_the_record_was_read_is_told(void **state)
+{
+    (void)state;
+    char id[64];
+    atomic_store(&fx.services.record_held, true);
+    fixture_restart(&fx);
+    struct listener listener = listen_from("");
+    assert_true(await(&listener, "retry: 2000"));
+    event(false);
+    atomic_store(&fx.services.record_held, false);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: reset\n", (int)next_seq - 1);
+    assert_true(await(&listener, id));
+    await_live(&listener);
+    event(false);
+    snprintf(id, sizeof(id), "\nid: %d\nevent: job.started\n", (int)next_seq - 1);
+    assert_true(await(&listener, id));
+    assert_int_equal(count(&listener, "event: job.started"), 1);
+    close(listener.fd);
+}
+
 static void a_stranger_hears_nothing(void **state)
 {
     (void)state;
@@ -409,6 +451,8 @@ int main(void)
         cmocka_unit_test(a_past_that_cannot_be_read_ends_the_stream),
         cmocka_unit_test(a_slow_client_gets_nothing_past_what_it_missed),
         cmocka_unit_test(an_id_that_is_too_old_is_told),
+        cmocka_unit_test(a_client_may_return_before_the_gateway_has_read_the_record),
+        cmocka_unit_test(a_client_that_came_before_the_record_was_read_is_told),
         cmocka_unit_test(a_stranger_hears_nothing),
         cmocka_unit_test(signing_out_ends_the_stream),
         cmocka_unit_test(a_session_that_ends_twice_is_kept_once),
