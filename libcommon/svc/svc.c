@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -27,10 +29,21 @@ static void service_signals(sigset_t *ret_set)
     sigaddset(ret_set, SIGHUP);
 }
 
+// A core file would hold keys, passwords and tokens. The limit alone would not keep a core from a
+// program that the kernel pipes it to.
+static void leave_no_core(void)
+{
+    const struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
+}
+
 void reel_svc_init(void)
 {
     sigset_t set;
 
+    leave_no_core();
     service_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);

@@ -9,8 +9,8 @@
 #include "libcommon/core/base.h"
 #include "libcommon/rpc/server.h"
 
-// Blocks SIGTERM, SIGINT and SIGHUP in this and all later threads and ignores SIGPIPE. Call it
-// first in main, before any thread.
+// Blocks SIGTERM, SIGINT and SIGHUP in this and all later threads, ignores SIGPIPE and gives up
+// core files. Call it first in main, before any thread and before any secret is read.
 void reel_svc_init(void);
 
 struct reel_svc {

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -45,6 +47,7 @@ static int run_service(const char *url, const char *metrics_port)
     const struct reel_server_config config = {
         .service = "test", .urls = &url, .n_urls = 1, .peers = &peer, .n_peers = 1};
     unsigned asked = 0;
+    struct rlimit core;
     struct reel_svc svc = {.grace_us = 1000000,
                            .metrics_port = atoi(metrics_port),
                            .is_ready = is_ready,
@@ -53,6 +56,9 @@ static int run_service(const char *url, const char *metrics_port)
 
     reel_svc_init();
     reel_log_init("test", REEL_LOG_INFO);
+    getrlimit(RLIMIT_CORE, &core);
+    reel_log(REEL_LOG_INFO, "test.core", REEL_FI("dumpable", prctl(PR_GET_DUMPABLE)),
+             REEL_FI("most", (int64_t)core.rlim_max));
     if (strcmp(url, "none") != 0 && reel_server_new(&config, &svc.server) != 0)
         return EXIT_FAILURE;
     int status = reel_svc_serve(&svc);
@@ -169,6 +175,24 @@ static void a_service_without_server_is_one_too(void **state)
     assert_int_equal(stop(&service, SIGINT), EXIT_SUCCESS);
 }
 
+// Its memory holds keys and passwords.
+static void a_crash_leaves_no_core_file(void **state)
+{
+    struct service service;
+    int status;
+
+    (void)state;
+    start(&service, "none");
+    await_log(&service, "svc.ready");
+    assert_non_null(strstr(service.log, "\"dumpable\":0,\"most\":0"));
+    assert_int_equal(kill(service.pid, SIGABRT), 0);
+    assert_int_equal(waitpid(service.pid, &status, 0), service.pid);
+    assert_true(WIFSIGNALED(status));
+    assert_false(WCOREDUMP(status));
+    close(service.out);
+    close(service.notify);
+}
+
 static void an_address_in_use_is_named(void **state)
 {
     struct fixture fixture;
@@ -246,6 +270,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serves_until_sigterm),
         cmocka_unit_test(a_service_without_server_is_one_too),
+        cmocka_unit_test(a_crash_leaves_no_core_file),
         cmocka_unit_test(an_address_in_use_is_named),
         cmocka_unit_test(serves_its_metrics_until_it_stops),
         cmocka_unit_test(a_metrics_port_in_use_is_named),
