@@ -109,8 +109,11 @@ enum step rpc_wait_step(struct rpc_wait *wait)
     conn_on_gone(wait->req->conn, NULL, NULL);
     reel_client_call_unref(wait->call);
     wait->call = NULL;
+    // The code for too much would tell the client that it has asked too often.
     if (wait->lost)
-        wait->status = (struct reel_status){.code = REEL_RESOURCE_EXHAUSTED, .message = ""};
+        wait->status = (struct reel_status){.code = REEL_INTERNAL,
+                                            .message = "The answer is larger than a request's "
+                                                       "memory."};
     if (wait->status.code != REEL_OK)
         judge_failure(wait);
     return STEP_NEXT;
