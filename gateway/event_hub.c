@@ -6,10 +6,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "gateway/revocations.h"
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/core/err.h"
 #include "libcommon/json/pbjson.h"
 #include "libcommon/obs/metrics.h"
@@ -191,12 +191,7 @@ static void *tick(void *arg)
     struct event_hub *hub = arg;
     pthread_mutex_lock(&hub->lock);
     while (!hub->stop) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += TICK_MS * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&hub->stopped, &hub->lock, &until);
+        reel_cond_wait_until(&hub->stopped, &hub->lock, reel_deadline_in_us(TICK_MS * 1000));
         int64_t now_us = reel_clock_mono_us();
         for (struct event_client *client = hub->clients; client; client = client->next)
             tick_client(hub, client, now_us);
@@ -225,7 +220,6 @@ static int start(struct event_hub *hub)
 int event_hub_open(const struct event_hub_config *config, struct event_hub **ret_hub)
 {
     struct event_hub *hub = calloc(1, sizeof(*hub));
-    pthread_condattr_t attr;
     if (!hub)
         return -ENOMEM;
     hub->config = *config;
@@ -235,10 +229,7 @@ int event_hub_open(const struct event_hub_config *config, struct event_hub **ret
     hub->listening = reel_gauge_get("reel_sse_clients", "Open event streams", NULL);
     reel_arena_init(&hub->arena, ARENA_BYTES);
     pthread_mutex_init(&hub->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&hub->stopped, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&hub->stopped);
     int rc = start(hub);
     if (rc != 0) {
         free(hub);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/core/err.h"
 #include "libcommon/core/id.h"
 #include "libcommon/obs/metrics.h"
@@ -161,14 +162,10 @@ static void follow(struct revocations *r, struct reel_stream *stream)
 
 static bool pause_ms(struct revocations *r, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ms * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    int64_t until_us = reel_deadline_in_us(ms * 1000);
     pthread_mutex_lock(&r->lock);
-    while (!r->stop && pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0)
-        continue;
+    while (!r->stop && !reel_deadline_passed(until_us))
+        reel_cond_wait_until(&r->changed, &r->lock, until_us);
     bool go_on = !r->stop;
     pthread_mutex_unlock(&r->lock);
     return go_on;
@@ -194,17 +191,13 @@ static void *run(void *arg)
 int revocations_open(struct reel_channel *channel, struct revocations **ret_revocations)
 {
     struct revocations *r = calloc(1, sizeof(*r));
-    pthread_condattr_t attr;
     if (!r)
         return -ENOMEM;
     r->channel = channel;
     r->remembered =
         reel_gauge_get("reel_revoked_sessions", "Ended sessions whose tokens are refused", NULL);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&r->changed);
     int rc = pthread_create(&r->thread, NULL, run, r);
     if (rc != 0) {
         free(r);

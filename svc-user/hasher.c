@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/core/err.h"
 #include "libcommon/core/id.h"
 #include "svc-user/password.h"
@@ -34,7 +34,6 @@ int hasher_new(unsigned slots, unsigned max_waiting, struct hasher **ret_hasher)
 {
     struct hasher *hasher = calloc(1, sizeof(*hasher));
     char unknown[2 * 32 + 1];
-    pthread_condattr_t attr;
 
     if (!hasher)
         return -ENOMEM;
@@ -47,10 +46,7 @@ int hasher_new(unsigned slots, unsigned max_waiting, struct hasher **ret_hasher)
     hasher->n_free = slots ? slots : slots_for_cores();
     hasher->max_waiting = max_waiting;
     pthread_mutex_init(&hasher->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&hasher->left, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&hasher->left);
     *ret_hasher = hasher;
     return REEL_OK;
 }
@@ -66,14 +62,11 @@ void hasher_free(struct hasher *hasher)
 
 static int wait_for_slot(struct hasher *hasher, int64_t deadline_us)
 {
-    struct timespec ts = {.tv_sec = deadline_us / 1000000, .tv_nsec = deadline_us % 1000000 * 1000};
-    bool timed_out = false;
-
     if (hasher->n_waiting >= hasher->max_waiting)
         return REEL_RESOURCE_EXHAUSTED;
     hasher->n_waiting++;
-    while (hasher->n_free == 0 && !timed_out)
-        timed_out = pthread_cond_timedwait(&hasher->left, &hasher->lock, &ts) == ETIMEDOUT;
+    while (hasher->n_free == 0 && !reel_deadline_passed(deadline_us))
+        reel_cond_wait_until(&hasher->left, &hasher->lock, deadline_us);
     hasher->n_waiting--;
     return hasher->n_free > 0 ? REEL_OK : REEL_DEADLINE_EXCEEDED;
 }

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/obs/log.h"
 #include "svc-user/keys.h"
 #include "svc-user/store.h"
@@ -33,12 +33,9 @@ struct keeper {
 // False when the keeper is to stop.
 static bool wait_until(struct keeper *keeper, int64_t when_us)
 {
-    struct timespec ts = {.tv_sec = when_us / 1000000, .tv_nsec = when_us % 1000000 * 1000};
-    int rc = 0;
-
     pthread_mutex_lock(&keeper->lock);
-    while (!keeper->stop && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&keeper->stopped, &keeper->lock, &ts);
+    while (!keeper->stop && !reel_deadline_passed(when_us))
+        reel_cond_wait_until(&keeper->stopped, &keeper->lock, when_us);
     bool go_on = !keeper->stop;
     pthread_mutex_unlock(&keeper->lock);
     return go_on;
@@ -98,7 +95,6 @@ int keeper_start(struct reel_pg *pg, struct keys *keys, int64_t sweep_ms,
                  struct keeper **ret_keeper)
 {
     struct keeper *keeper = calloc(1, sizeof(*keeper));
-    pthread_condattr_t attr;
 
     if (!keeper)
         return -ENOMEM;
@@ -106,10 +102,7 @@ int keeper_start(struct reel_pg *pg, struct keys *keys, int64_t sweep_ms,
     keeper->keys = keys;
     keeper->sweep_us = sweep_ms * 1000;
     pthread_mutex_init(&keeper->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&keeper->stopped, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&keeper->stopped);
     int rc = pthread_create(&keeper->thread, NULL, run, keeper);
     if (rc != 0) {
         free(keeper);

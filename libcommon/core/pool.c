@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/core/err.h"
 
 enum {
@@ -34,7 +34,6 @@ int reel_pool_new(const struct reel_pool_ops *ops, void *owner, unsigned max_ite
                   struct reel_pool **ret_pool)
 {
     struct reel_pool *pool = calloc(1, sizeof(*pool) + max_items * sizeof(void *));
-    pthread_condattr_t attr;
 
     if (!pool)
         return -ENOMEM;
@@ -42,10 +41,7 @@ int reel_pool_new(const struct reel_pool_ops *ops, void *owner, unsigned max_ite
     pool->owner = owner;
     pool->max_items = max_items;
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&pool->changed);
     *ret_pool = pool;
     return REEL_OK;
 }
@@ -59,16 +55,6 @@ void reel_pool_free(struct reel_pool *pool)
     pthread_cond_destroy(&pool->changed);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
-}
-
-static void wait_until(struct reel_pool *pool, int64_t when_us)
-{
-    if (when_us == REEL_NO_DEADLINE) {
-        pthread_cond_wait(&pool->changed, &pool->lock);
-        return;
-    }
-    struct timespec ts = {.tv_sec = when_us / 1000000, .tv_nsec = when_us % 1000000 * 1000};
-    pthread_cond_timedwait(&pool->changed, &pool->lock, &ts);
 }
 
 // The pause is drawn from its upper half, so that many processes do not come back together.
@@ -138,8 +124,9 @@ static int take_locked(struct reel_pool *pool, int64_t deadline_us, void **ret_i
             return REEL_DEADLINE_EXCEEDED;
         if (!pausing && may_open(pool))
             return open_one(pool, deadline_us, ret_item);
-        wait_until(pool,
-                   pausing && pool->retry_at_us < deadline_us ? pool->retry_at_us : deadline_us);
+        reel_cond_wait_until(&pool->changed, &pool->lock,
+                             pausing && pool->retry_at_us < deadline_us ? pool->retry_at_us
+                                                                        : deadline_us);
     }
 }
 

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/rpc/channel_internal.h"
 
 enum {
@@ -33,16 +33,6 @@ struct reel_balancer {
     bool ended;   // the thread touches no lane any more
     bool closing;
 };
-
-static void wait_until(struct reel_balancer *balancer, int64_t until_us)
-{
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-
-    if (until_us == REEL_NO_DEADLINE)
-        pthread_cond_wait(&balancer->changed, &balancer->lock);
-    else
-        pthread_cond_timedwait(&balancer->changed, &balancer->lock, &at);
-}
 
 // Drops a reference. Called with the lock held, which is given up.
 static void unref(struct reel_balancer *balancer)
@@ -164,7 +154,7 @@ static int64_t rest(struct reel_balancer *balancer, int64_t wait_us)
             until_us = reel_clock_mono_us() + wait_us;
         }
         balancer->noticed = false;
-        wait_until(balancer, until_us);
+        reel_cond_wait_until(&balancer->changed, &balancer->lock, until_us);
     }
     return wait_us < LAST_WAIT_US / 2 ? 2 * wait_us : LAST_WAIT_US;
 }
@@ -213,16 +203,12 @@ int reel_balancer_open(const struct reel_channel_config *config, reel_lookup_fn 
                        struct reel_balancer **ret_balancer)
 {
     struct reel_balancer *balancer = calloc(1, sizeof(*balancer));
-    pthread_condattr_t attr;
 
     if (!balancer)
         return -ENOMEM;
     balancer->lookup = lookup;
     pthread_mutex_init(&balancer->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&balancer->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&balancer->changed);
     balancer->refs = 2;
     int rc = copy_config(balancer, config);
     if (rc == 0)
@@ -312,7 +298,7 @@ bool reel_balancer_wait_ready(struct reel_balancer *balancer, int64_t deadline_u
 {
     pthread_mutex_lock(&balancer->lock);
     while (!any_ready(balancer) && !reel_deadline_passed(deadline_us))
-        wait_until(balancer, deadline_us);
+        reel_cond_wait_until(&balancer->changed, &balancer->lock, deadline_us);
     bool ready = any_ready(balancer);
     pthread_mutex_unlock(&balancer->lock);
     return ready;

@@ -8,9 +8,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/core/err.h"
 #include "libcommon/obs/log.h"
 #include "libcommon/rpc/dialer.h"
@@ -57,23 +57,6 @@ struct reel_subscriber {
     bool stopping;
 };
 
-static void init_monotonic(pthread_cond_t *cond)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until_us)
-{
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-
-    pthread_cond_timedwait(cond, lock, &at);
-}
-
 static void on_publisher_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
     struct reel_publisher *publisher = arg;
@@ -114,7 +97,7 @@ static bool probe_with(struct reel_publisher *publisher, nng_socket socket, int 
     pthread_mutex_lock(&publisher->lock);
     while (rv == 0 && (publisher->n_connections == before || !publisher->probe_connected) &&
            !reel_deadline_passed(until_us))
-        wait_until(&publisher->changed, &publisher->lock, until_us);
+        reel_cond_wait_until(&publisher->changed, &publisher->lock, until_us);
     bool alive = publisher->n_connections != before || publisher->stopping;
     pthread_mutex_unlock(&publisher->lock);
     return alive;
@@ -143,7 +126,7 @@ static void *watch(void *arg)
         int64_t until_us = reel_deadline_in_us(WATCH_INTERVAL_MS * 1000);
 
         while (!publisher->stopping && !reel_deadline_passed(until_us))
-            wait_until(&publisher->changed, &publisher->lock, until_us);
+            reel_cond_wait_until(&publisher->changed, &publisher->lock, until_us);
         pthread_mutex_unlock(&publisher->lock);
         if (!probe(publisher, FIRST_PROBE_MS, &sound) && sound &&
             !probe(publisher, SECOND_PROBE_MS, &sound) && sound) {
@@ -189,7 +172,7 @@ int reel_publisher_open(const char *url, struct reel_publisher **ret_publisher)
     if (!publisher)
         return -ENOMEM;
     pthread_mutex_init(&publisher->lock, NULL);
-    init_monotonic(&publisher->changed);
+    reel_cond_init(&publisher->changed);
     int rc = open_publisher(publisher, url);
     if (rc != 0) {
         reel_publisher_close(publisher);
@@ -325,10 +308,10 @@ static void await_event(struct reel_subscriber *subscriber, int64_t until_us)
     int64_t tick_us = reel_deadline_in_us(DIAL_TICK_US);
 
     if (subscriber->up || until_us < tick_us) {
-        wait_until(&subscriber->changed, &subscriber->lock, until_us);
+        reel_cond_wait_until(&subscriber->changed, &subscriber->lock, until_us);
         return;
     }
-    wait_until(&subscriber->changed, &subscriber->lock, tick_us);
+    reel_cond_wait_until(&subscriber->changed, &subscriber->lock, tick_us);
     pthread_mutex_unlock(&subscriber->lock);
     reel_dialer_tick(subscriber->dialer);
     pthread_mutex_lock(&subscriber->lock);
@@ -417,7 +400,7 @@ int reel_subscriber_open(const char *url, const char *topic_prefix,
     subscriber->url = strdup(url);
     subscriber->down_us = reel_clock_mono_us();
     pthread_mutex_init(&subscriber->lock, NULL);
-    init_monotonic(&subscriber->changed);
+    reel_cond_init(&subscriber->changed);
     int rc = subscriber->url ? open_subscriber(subscriber, topic_prefix) : -ENOMEM;
     if (rc != 0) {
         reel_subscriber_close(subscriber);

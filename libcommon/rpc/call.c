@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/core/validate.h"
 #include "libcommon/rpc/server_internal.h"
 
@@ -21,14 +21,10 @@ enum {
 static struct reel_call *new_call(struct reel_server *server)
 {
     struct reel_call *call = calloc(1, sizeof(*call));
-    pthread_condattr_t attr;
 
     if (!call)
         return NULL;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&call->event, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&call->event);
     call->server = server;
     reel_arena_init(&call->arena, server->config.call_arena_bytes);
     return call;
@@ -357,15 +353,7 @@ static int ended(const struct reel_call *call)
 // Waits for an event, at most until `until_us`. Called with the session's lock held.
 static void wait_event(struct reel_call *call, int64_t until_us)
 {
-    struct timespec at = {
-        .tv_sec = until_us / 1000000,
-        .tv_nsec = until_us % 1000000 * 1000,
-    };
-
-    if (until_us == REEL_NO_DEADLINE)
-        pthread_cond_wait(&call->event, &call->session->lock);
-    else
-        pthread_cond_timedwait(&call->event, &call->session->lock, &at);
+    reel_cond_wait_until(&call->event, &call->session->lock, until_us);
 }
 
 bool reel_call_wait(struct reel_call *call, int64_t timeout_us)

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/rpc/channel_internal.h"
 
 enum {
@@ -100,14 +100,8 @@ static void *keep_time(void *arg)
         look(channel);
         pthread_mutex_lock(&channel->lock);
         channel->wake_us = next_wake(channel, reel_clock_mono_us());
-        while (!channel->closing && !reel_deadline_passed(channel->wake_us)) {
-            struct timespec at = {
-                .tv_sec = channel->wake_us / 1000000,
-                .tv_nsec = channel->wake_us % 1000000 * 1000,
-            };
-
-            pthread_cond_timedwait(&channel->changed, &channel->lock, &at);
-        }
+        while (!channel->closing && !reel_deadline_passed(channel->wake_us))
+            reel_cond_wait_until(&channel->changed, &channel->lock, channel->wake_us);
     }
     pthread_mutex_unlock(&channel->lock);
     return NULL;
@@ -129,11 +123,10 @@ static int copy_config(struct reel_channel *channel, const struct reel_channel_c
     return channel->url && channel->service && channel->key ? 0 : -ENOMEM;
 }
 
-static int open_one(const struct reel_channel_config *config, struct reel_balancer *owner,
-                    struct reel_channel **ret_channel)
+int reel_channel_open_lane(const struct reel_channel_config *config, struct reel_balancer *owner,
+                           struct reel_channel **ret_channel)
 {
     struct reel_channel *channel = calloc(1, sizeof(*channel));
-    pthread_condattr_t attr;
 
     if (!channel)
         return -ENOMEM;
@@ -141,10 +134,7 @@ static int open_one(const struct reel_channel_config *config, struct reel_balanc
     channel->has_target = owner == NULL;
     atomic_init(&channel->refs, 1);
     pthread_mutex_init(&channel->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&channel->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&channel->changed);
     reel_idmap_init(&channel->calls);
     channel->opened_us = reel_clock_mono_us();
     snprintf(channel->reason, sizeof(channel->reason), "not connected yet");
@@ -161,12 +151,6 @@ static int open_one(const struct reel_channel_config *config, struct reel_balanc
     }
     *ret_channel = channel;
     return 0;
-}
-
-int reel_channel_open_lane(const struct reel_channel_config *config, struct reel_balancer *owner,
-                           struct reel_channel **ret_channel)
-{
-    return open_one(config, owner, ret_channel);
 }
 
 static int open_balanced(const struct reel_channel_config *config,
@@ -187,7 +171,7 @@ static int open_balanced(const struct reel_channel_config *config,
 int reel_channel_open(const struct reel_channel_config *config, struct reel_channel **ret_channel)
 {
     return reel_resolve_has_name(config->url) ? open_balanced(config, ret_channel)
-                                              : open_one(config, NULL, ret_channel);
+                                              : reel_channel_open_lane(config, NULL, ret_channel);
 }
 
 struct reel_channel *reel_channel_ref(struct reel_channel *channel)
@@ -263,19 +247,11 @@ bool reel_channel_is_ready(struct reel_channel *channel)
 
 bool reel_channel_wait_ready(struct reel_channel *channel, int64_t deadline_us)
 {
-    struct timespec at = {
-        .tv_sec = deadline_us / 1000000,
-        .tv_nsec = deadline_us % 1000000 * 1000,
-    };
-
     if (channel->balancer)
         return reel_balancer_wait_ready(channel->balancer, deadline_us);
     pthread_mutex_lock(&channel->lock);
     while (!is_ready(channel) && !reel_deadline_passed(deadline_us))
-        if (deadline_us == REEL_NO_DEADLINE)
-            pthread_cond_wait(&channel->changed, &channel->lock);
-        else
-            pthread_cond_timedwait(&channel->changed, &channel->lock, &at);
+        reel_cond_wait_until(&channel->changed, &channel->lock, deadline_us);
     bool ready = is_ready(channel);
     pthread_mutex_unlock(&channel->lock);
     return ready;

@@ -137,7 +137,8 @@ void reel_channel_wake_at(struct reel_channel *channel, int64_t at_us);
 
 // channel.c
 
-// Opens one of a balancer's channels. It dials when it has been aimed.
+// Opens a channel of one connection: a balancer's, which dials when it has been aimed, or, with
+// `owner` NULL, one that dials its URL.
 int reel_channel_open_lane(const struct reel_channel_config *config, struct reel_balancer *owner,
                            struct reel_channel **ret_channel) REEL_MUST_CHECK;
 

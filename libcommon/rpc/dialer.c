@@ -6,9 +6,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/rpc/backoff.h"
 #include "libcommon/rpc/transport.h"
 
@@ -28,13 +28,6 @@ struct reel_dialer {
     unsigned losses; // told by reel_dialer_lost
     bool stopping;
 };
-
-static void wait_until(struct reel_dialer *dialer, int64_t until_us)
-{
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-
-    pthread_cond_timedwait(&dialer->changed, &dialer->lock, &at);
-}
 
 // Closes the current dialer if it is open. Called with the lock held, which is given up meanwhile.
 static void close_current(struct reel_dialer *dialer)
@@ -118,7 +111,7 @@ static void *keep_connected(void *arg)
         if (rv != 0)
             reel_backoff_failed(&dialer->backoff, gave_up(rv));
         while (!dialer->stopping && !reel_deadline_passed(until_us))
-            wait_until(dialer, until_us);
+            reel_cond_wait_until(&dialer->changed, &dialer->lock, until_us);
     }
     pthread_mutex_unlock(&dialer->lock);
     return NULL;
@@ -129,7 +122,6 @@ int reel_dialer_open(uint32_t socket, const char *url,
                      struct reel_dialer **ret_dialer)
 {
     struct reel_dialer *dialer = calloc(1, sizeof(*dialer));
-    pthread_condattr_t attr;
     nng_dialer fresh;
 
     if (!dialer)
@@ -140,10 +132,7 @@ int reel_dialer_open(uint32_t socket, const char *url,
     reel_backoff_init(&dialer->backoff);
     dialer->url = strdup(url);
     pthread_mutex_init(&dialer->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&dialer->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&dialer->changed);
     // A URL that no dialer can be made of fails here, not in the thread for ever.
     int rc = dialer->url ? reel_transport_fault(create(dialer, &fresh)) : -ENOMEM;
     if (rc == 0) {

@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 
 enum { SLOW_US = 20 * 1000 };
 
@@ -50,11 +50,8 @@ static bool wants_watch(const struct reel_gather *gather)
 // for each round of a busy time costs more than one that looks every SLOW_US.
 static void watch(struct reel_gather *gather)
 {
-    int64_t slow_us = gather->started_us + SLOW_US;
-    const struct timespec at = {.tv_sec = slow_us / 1000000, .tv_nsec = slow_us % 1000000 * 1000};
-
     gather->watched = true;
-    pthread_cond_timedwait(&gather->slow, &gather->lock, &at);
+    reel_cond_wait_until(&gather->slow, &gather->lock, gather->started_us + SLOW_US);
     gather->watched = false;
 }
 
@@ -137,7 +134,6 @@ int reel_gather_new(const char *name, unsigned max_waiting, reel_gather_fn fn, v
                     struct reel_gather **ret_gather)
 {
     struct reel_gather *gather = calloc(1, sizeof(*gather));
-    pthread_condattr_t attr;
 
     if (!gather)
         return -ENOMEM;
@@ -148,10 +144,7 @@ int reel_gather_new(const char *name, unsigned max_waiting, reel_gather_fn fn, v
     snprintf(gather->name, sizeof(gather->name), "%s", name);
     pthread_mutex_init(&gather->lock, NULL);
     pthread_cond_init(&gather->work, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&gather->slow, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&gather->slow);
     int rc = pthread_create(&gather->threads[0], NULL, run_thread, gather);
     if (rc != 0) {
         reel_gather_free(gather);

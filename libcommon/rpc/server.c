@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/obs/log.h"
 #include "libcommon/rpc/server_internal.h"
 
@@ -40,7 +41,6 @@ static void apply_defaults(struct reel_server_config *config)
 int reel_server_new(const struct reel_server_config *config, struct reel_server **ret_server)
 {
     struct reel_server *server = calloc(1, sizeof(*server));
-    pthread_condattr_t attr;
 
     if (!server)
         return -ENOMEM;
@@ -53,10 +53,7 @@ int reel_server_new(const struct reel_server_config *config, struct reel_server 
     }
     atomic_init(&server->serving, true);
     pthread_mutex_init(&server->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&server->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&server->changed);
     reel_idmap_init(&server->sessions);
     reel_health_mount(server);
     *ret_server = server;
@@ -197,14 +194,9 @@ void reel_server_set_serving(struct reel_server *server, bool serving)
 
 static bool await_calls(struct reel_server *server, int64_t deadline_us)
 {
-    struct timespec at = {
-        .tv_sec = deadline_us / 1000000,
-        .tv_nsec = deadline_us % 1000000 * 1000,
-    };
-
     pthread_mutex_lock(&server->lock);
     while (server->n_calls > 0 && !reel_deadline_passed(deadline_us))
-        pthread_cond_timedwait(&server->changed, &server->lock, &at);
+        reel_cond_wait_until(&server->changed, &server->lock, deadline_us);
     bool done = server->n_calls == 0;
     pthread_mutex_unlock(&server->lock);
     return done;

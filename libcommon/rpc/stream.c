@@ -2,7 +2,6 @@
 // Streaming calls of the client. A stream's state is under its channel's lock.
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
 #include "libcommon/rpc/channel_internal.h"
@@ -143,14 +142,10 @@ int reel_stream_open(struct reel_channel *channel, const struct reel_method *met
                      void *arg, struct reel_stream **ret_stream)
 {
     struct reel_stream *stream = calloc(1, sizeof(*stream));
-    pthread_condattr_t attr;
 
     if (!stream)
         return -ENOMEM;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&stream->event, &attr);
-    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&stream->event, NULL);
     reel_client_call_init(&stream->call, channel, method);
     stream->call.complete = complete;
     stream->call.destroy = destroy;

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/obs/metrics.h"
 
 enum { CLOSE_US = 1000 * 1000 };
@@ -84,11 +84,10 @@ static void *close_socket(void *arg)
 static bool await_closing(struct closing *closing)
 {
     int64_t until_us = reel_deadline_in_us(CLOSE_US);
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
 
     pthread_mutex_lock(&closing->lock);
     while (!closing->done && !reel_deadline_passed(until_us))
-        pthread_cond_timedwait(&closing->changed, &closing->lock, &at);
+        reel_cond_wait_until(&closing->changed, &closing->lock, until_us);
     bool done = closing->done;
     closing->abandoned = !done;
     pthread_mutex_unlock(&closing->lock);
@@ -98,17 +97,13 @@ static bool await_closing(struct closing *closing)
 bool reel_transport_close(uint32_t socket)
 {
     struct closing *closing = calloc(1, sizeof(*closing));
-    pthread_condattr_t attr;
     pthread_t thread;
 
     if (!closing)
         return false;
     closing->socket = socket;
     pthread_mutex_init(&closing->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&closing->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&closing->changed);
     if (pthread_create(&thread, NULL, close_socket, closing) != 0) {
         free_closing(closing);
         return false;

@@ -3,9 +3,9 @@
 // connections that do not greet.
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "libcommon/core/clock.h"
+#include "libcommon/core/cond.h"
 #include "libcommon/obs/log.h"
 #include "libcommon/rpc/connector.h"
 #include "libcommon/rpc/server_internal.h"
@@ -106,14 +106,9 @@ static void on_dialed(void *arg, struct nng_stream *stream, int fault, const cha
 
 static void await(struct probe *probe, const bool *either, const bool *other, int64_t until_us)
 {
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-
     pthread_mutex_lock(&probe->lock);
     while (!*either && !*other && !reel_deadline_passed(until_us))
-        if (until_us == REEL_NO_DEADLINE)
-            pthread_cond_wait(&probe->changed, &probe->lock);
-        else
-            pthread_cond_timedwait(&probe->changed, &probe->lock, &at);
+        reel_cond_wait_until(&probe->changed, &probe->lock, until_us);
     pthread_mutex_unlock(&probe->lock);
 }
 
@@ -121,15 +116,11 @@ static bool probe_url(const char *url, int timeout_ms)
 {
     struct probe probe = {.url = url};
     struct reel_connector *connector;
-    pthread_condattr_t attr;
 
     if (reel_connector_open(url, on_dialed, &probe, &connector) != 0)
         return true; // no verdict
     pthread_mutex_init(&probe.lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&probe.changed, &attr);
-    pthread_condattr_destroy(&attr);
+    reel_cond_init(&probe.changed);
     reel_connector_dial(connector);
     await(&probe, &probe.alive, &probe.done, reel_deadline_in_us((int64_t)timeout_ms * 1000));
     reel_connector_close(connector);
@@ -147,10 +138,9 @@ static bool probe_url(const char *url, int timeout_ms)
 static bool sleep_ms(struct reel_server *server, int ms)
 {
     int64_t until_us = reel_deadline_in_us((int64_t)ms * 1000);
-    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
 
     while (!atomic_load(&server->stopping) && !reel_deadline_passed(until_us))
-        pthread_cond_timedwait(&server->changed, &server->lock, &at);
+        reel_cond_wait_until(&server->changed, &server->lock, until_us);
     return !atomic_load(&server->stopping);
 }
 
