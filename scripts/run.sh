@@ -54,7 +54,9 @@ stop_all() {
     local service pid
     [ -z "$stopping" ] || return 0
     stopping=yes
-    trap '' INT TERM HUP
+    # Whatever fails, the rest is stopped too; the reader of a pipe may be gone by now.
+    set +e
+    trap '' INT TERM HUP PIPE
     [ -z "${follower:-}" ] || kill "$follower" 2>/dev/null || true
     echo
     say "stopping"

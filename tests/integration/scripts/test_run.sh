@@ -94,6 +94,21 @@ each_service_gets_its_own_settings() {
     stop
 }
 
+# As `make run | tee log` is at Ctrl-C, which ends tee as well.
+it_stops_when_nobody_reads_any_more() {
+    local reader
+    rm -f "$work/out"
+    mkfifo "$work/pipe"
+    cat "$work/pipe" >"$work/out" &
+    reader=$!
+    "$root/scripts/run.sh" --no-setup >"$work/pipe" 2>&1 &
+    run=$!
+    eventually grep -q 'Reelmesh is ready' "$work/out"
+    kill "$reader"
+    wait "$reader" || true
+    stop
+}
+
 a_second_run_is_refused() {
     start
     ! "$root/scripts/run.sh" --no-setup >"$work/out2" 2>&1 || fail "two runs at once"
@@ -195,7 +210,8 @@ servers_with_passwords_are_used_and_no_password_is_shown() {
     services_stop_pg "$work/own"
 }
 
-for test in it_starts_and_stops each_service_gets_its_own_settings a_second_run_is_refused \
+for test in it_starts_and_stops it_stops_when_nobody_reads_any_more \
+    each_service_gets_its_own_settings a_second_run_is_refused \
     a_service_that_dies_is_started_again it_starts_after_a_kill_of_everything \
     it_starts_after_a_kill_of_the_script_alone a_taken_port_is_named \
     servers_with_passwords_are_used_and_no_password_is_shown; do
